@@ -1,0 +1,83 @@
+// The hidden verb `role NAME`: what a child process of the supervisor is. It runs in the data directory, reports to the
+// supervisor, and exits when the supervisor is gone. Each role imports only what it needs, so that it starts fast.
+
+import { reportToSupervisor, startChild } from '../actors/children.ts';
+import { checkLimits } from '../actors/limits.ts';
+import { link, serve } from '../actors/link.ts';
+import { realWorld, systemResolvers } from '../actors/platform.ts';
+import type { ChildRow, ProcessRow } from '../actors/tree.ts';
+import type { World } from '../actors/world.ts';
+import { tree } from '../tree.ts';
+import { place } from './place.ts';
+
+export interface RoleOptions {
+  readonly index: number;
+  readonly demo: boolean;
+}
+
+type Role = ProcessRow['role'];
+type Main = (world: World, children: readonly ChildRow[], options: RoleOptions) => Promise<void>;
+
+const mains: Readonly<Record<Role, Main>> = { store, edge, work, control };
+
+/** Returns when the role serves; the process then lives until it is killed. */
+export async function runRole(name: string, options: RoleOptions): Promise<void> {
+  checkLimits();
+  const row = tree.find((candidate) => candidate.role === name);
+  if (row === undefined) throw new Error(`no role ${name}`);
+  const world = realWorld();
+  const supervisor = reportToSupervisor(world, place.supervisorSocket, row.role, options.index);
+  await mains[row.role](world, row.children, options);
+  supervisor.ready();
+}
+
+const child = (children: readonly ChildRow[], name: string): ChildRow => {
+  const row = children.find((candidate) => candidate.name === name);
+  if (row === undefined) throw new Error(`tree.ts names no ${name} here`);
+  return row;
+};
+
+async function store(world: World, children: readonly ChildRow[]): Promise<void> {
+  const { collector, openStore } = await import('../storage/process.ts');
+  const running = await openStore(world, place.engine);
+  startChild(world, child(children, 'storage'), async () => {
+    throw await running.crashed;
+  });
+  serve(world, place.storeSocket, running.served, running.clientGone);
+  startChild(world, child(children, 'collector'), () => collector(world, running.served));
+}
+
+async function work(world: World, children: readonly ChildRow[]): Promise<void> {
+  const [{ run }, { worker }] = await Promise.all([import('../actors/actor.ts'), import('../protocols/work.ts')]);
+  const running = await run(world, worker);
+  startChild(world, child(children, 'work'), async () => {
+    throw await running.crashed;
+  });
+  serve(world, place.workSocket, running);
+}
+
+/** What edge and control share: the store, the work, the view, the feed. The view opens once the store has made it. */
+async function openSite(world: World, options: RoleOptions) {
+  const [{ Store }, { Work }, { changeFeed }, { openLmdbReader }] = await Promise.all([
+    import('../storage/messages.ts'),
+    import('../protocols/site.ts'),
+    import('../protocols/feed.ts'),
+    import('../storage/engines/lmdb.ts'),
+  ]);
+  let resume = (): void => {};
+  const store = link(world, place.storeSocket, Store, { onUp: () => resume() });
+  const changes = changeFeed(store);
+  resume = () => void changes.resume().catch(() => {}); // a link lost again says so by coming up again
+  await store.ask('stats', {});
+  return { world, store, work: link(world, place.workSocket, Work), view: openLmdbReader(place.engine), changes, plaintextOnLoopback: options.demo };
+}
+
+async function edge(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {
+  const [site, { openListeners }] = await Promise.all([openSite(world, options), import('../protocols/edge.ts')]);
+  openListeners(site, children, 3);
+}
+
+async function control(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {
+  const [site, { controlRole }] = await Promise.all([openSite(world, options), import('../protocols/control.ts')]);
+  startChild(world, child(children, 'control'), () => controlRole(site, systemResolvers));
+}

@@ -1,0 +1,113 @@
+// `mailsite run`: binds the ports, drops privileges, becomes the supervisor. It ends by kill -9 only.
+
+import { chownSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkLimits } from '../actors/limits.ts';
+import { link } from '../actors/link.ts';
+import { realWorld } from '../actors/platform.ts';
+import { listenOn } from '../actors/sockets.ts';
+import { type ListenerSocket, supervise } from '../actors/supervisor.ts';
+import { Supervision } from '../actors/supervision.ts';
+import type { World } from '../actors/world.ts';
+import { tree } from '../tree.ts';
+import { enterData, place } from './place.ts';
+
+export interface RunOptions {
+  /** Absolute. */
+  readonly data: string;
+  /** IP literal; undefined: all addresses of the machine. */
+  readonly listen: string | undefined;
+  readonly portOffset: number;
+  /** The demo: passwords in clear from loopback, and logs to a descriptor of its own. */
+  readonly demo: boolean;
+  readonly output: 'inherit' | number;
+}
+
+/** Runs the site in this process until it is killed. Throws with one line when it cannot start. */
+export async function runSite(options: RunOptions): Promise<void> {
+  checkLimits();
+  const world = realWorld(options.output === 'inherit' ? undefined : () => {});
+  enterData(options.data);
+  const other = await runningSupervisor(world);
+  if (other !== null) throw new Error(`a site already runs on ${options.data} (pid ${other}): stop it, or give another --data`);
+  const listeners = bindListeners(options.listen, options.portOffset);
+  for (const { name, address, port } of listeners) world.log('listener.open', { name, address, port });
+  dropPrivileges(world);
+  await supervise(world, {
+    tree,
+    cores: Math.max(1, Math.min(navigator.hardwareConcurrency, 16)),
+    listeners,
+    socketPath: place.supervisorSocket,
+    command: (role, index) => [...ownCommand(), 'role', role, '--index', String(index), ...(options.demo ? ['--demo'] : [])],
+    env: childEnvironment(),
+    cwd: '.',
+    output: options.output,
+  });
+}
+
+/** How to start this program again: the executable itself, or Bun with the source. /proc/self/exe needs no path rights. */
+export function ownCommand(): readonly string[] {
+  return Bun.main.startsWith('/$bunfs/') ? ['/proc/self/exe'] : ['/proc/self/exe', Bun.main];
+}
+
+/** Nothing of our own environment reaches a child but what is named here. */
+export function childEnvironment(): Record<string, string> {
+  return { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', TZ: 'UTC', BUN_TMPDIR: place.tmp, TMPDIR: place.tmp };
+}
+
+function bindListeners(listen: string | undefined, offset: number): ListenerSocket[] {
+  const rows = tree.flatMap((process) => process.children.filter((child) => child.port !== undefined));
+  const open = (address: string): ListenerSocket[] =>
+    rows.map((row) => {
+      const port = (row.port as number) + offset;
+      return { name: row.name, address, port, fd: listenOn({ address, port }) };
+    });
+  if (listen !== undefined) return open(listen);
+  return open(existsIpv6() ? '::' : '0.0.0.0');
+}
+
+function existsIpv6(): boolean {
+  try {
+    return readFileSync('/proc/net/if_inet6', 'utf8').length > 0;
+  } catch {
+    return false;
+  }
+}
+
+/** A uid that no package gives out (systemd's range for dynamic users), where the machine has no user `mailsite`. */
+const SPARE_UID = 61_870;
+
+/** As root: the data goes to the site's own user, and so does this process, for good. */
+function dropPrivileges(world: World): void {
+  if (process.getuid?.() !== 0) return;
+  const own = statSync('.');
+  const entry = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .map((line) => line.split(':'))
+    .find(([name]) => name === 'mailsite');
+  const [uid, gid] = own.uid !== 0 ? [own.uid, own.gid] : entry !== undefined ? [Number(entry[2]), Number(entry[3])] : [SPARE_UID, SPARE_UID];
+  giveAway('.', uid, gid);
+  process.setgroups?.([]);
+  process.setgid?.(gid);
+  process.setuid?.(uid);
+  world.log('process.privileges', { user: entry?.[0] ?? '', uid, gid });
+}
+
+function giveAway(path: string, uid: number, gid: number): void {
+  chownSync(path, uid, gid);
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) giveAway(join(path, entry.name), uid, gid);
+    else if (!entry.isSymbolicLink()) chownSync(join(path, entry.name), uid, gid);
+  }
+}
+
+/** The pid of the supervisor that serves this data directory, or null. Works in the current directory. */
+export function runningSupervisor(world: World): Promise<number | null> {
+  return new Promise((resolve) => {
+    const supervisor = link(world, place.supervisorSocket, Supervision, { onLost: () => resolve(null) });
+    supervisor.ask('processes', {}).then(
+      (answer) => resolve('pid' in answer ? answer.pid : null),
+      () => resolve(null),
+    );
+  });
+}

@@ -1,0 +1,100 @@
+// The edge process: one session actor for each connection, forgotten when it crashes. It holds no data; it reads the
+// engine directly and writes through the store.
+
+import tls from 'node:tls';
+import { startChild } from '../actors/children.ts';
+import { limits } from '../actors/limits.ts';
+import { acceptOn, type SecureContexts } from '../actors/stream.ts';
+import type { ChildRow } from '../actors/tree.ts';
+import type { Connection } from '../actors/world.ts';
+import type { StoreProtocol } from '../storage/messages.ts';
+import { certificate, config } from '../storage/views.ts';
+import type { Address } from '../actors/actor.ts';
+import type { Reader } from '../storage/engine.ts';
+import { imapSession } from './imap/session.ts';
+import type { ListenerKind, Session, Site } from './site.ts';
+import { smtpSession } from './smtp/session.ts';
+
+const sessions: Readonly<Record<string, Session>> = { smtp: smtpSession, imap: imapSession };
+const fullReply: Readonly<Record<string, string>> = {
+  smtp: '421 4.7.0 Too many connections, try again later\r\n',
+  imap: '* BYE [LIMIT] Too many connections, try again later\r\n',
+};
+
+/** Opens each listener of `rows` on its inherited descriptor. Returns at once; sessions run on their own. */
+export function openListeners(site: Site, rows: readonly ChildRow[], firstFd: number): void {
+  const contexts = secureContexts(site.view, site.store, site);
+  rows.forEach((row, i) => {
+    acceptOn(firstFd + i, contexts, admission(site, row));
+  });
+}
+
+/** Counts connections of one listener, in all and by address, and starts the session of each that is let in. */
+function admission(site: Site, row: ChildRow): (connection: Connection) => void {
+  const listener: ListenerKind = { name: row.name as ListenerKind['name'], tls: row.tls ?? false };
+  const session = sessions[row.actor] as Session;
+  const byAddress = new Map<string, number>();
+  let open = 0;
+  let full = false;
+  return (connection) => {
+    const from = connection.remote.address;
+    const same = byAddress.get(from) ?? 0;
+    if (open >= row.max || (same >= limits.connectionsPerAddress && !isLoopback(from))) {
+      if (!full) site.world.log('listener.full', { name: row.name, limit: open >= row.max ? row.max : limits.connectionsPerAddress });
+      full = true;
+      if (!listener.tls) connection.write(fullReply[row.actor] ?? '');
+      connection.end();
+      return;
+    }
+    full = false;
+    open++;
+    byAddress.set(from, same + 1);
+    startChild(site.world, row, async () => {
+      try {
+        if (listener.tls && !(await handshake(site, connection))) return;
+        await session(site, connection, listener);
+      } finally {
+        open--;
+        const left = (byAddress.get(from) ?? 1) - 1;
+        if (left === 0) byAddress.delete(from);
+        else byAddress.set(from, left);
+        if (!connection.closed) connection.end();
+      }
+    });
+  };
+}
+
+async function handshake(site: Site, connection: Connection): Promise<boolean> {
+  try {
+    await connection.secureServer();
+    return true;
+  } catch (error) {
+    site.world.log('tls.failed', { remote: connection.remote.address, error: String(error) });
+    connection.destroy();
+    return false;
+  }
+}
+
+const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.');
+
+/** The server identity in force, read at first need and after each `configured`. Waits for the first certificate. */
+function secureContexts(view: Reader, store: Address<StoreProtocol>, site: Site): SecureContexts {
+  let current: tls.SecureContext | null = null;
+  store.on('configured', () => {
+    current = null;
+  });
+  const read = (): tls.SecureContext | null => {
+    view.refresh();
+    const host = config(view)?.document.host;
+    const row = host === undefined ? undefined : certificate(view, host);
+    return row === undefined ? null : tls.createSecureContext({ cert: row.certificatePem, key: row.keyPem, minVersion: 'TLSv1.2' });
+  };
+  return async () => {
+    for (let waitedMs = 0; waitedMs < limits.tlsHandshakeMs; waitedMs += 50) {
+      current ??= read();
+      if (current !== null) return current;
+      await site.world.sleep(50);
+    }
+    throw new Error('the site has no certificate yet');
+  };
+}

@@ -1,0 +1,37 @@
+// The contract between the store and an engine: ordered rows of octets, one atomic durable batch at a time. LMDB,
+// the simulator's disk and every later engine keep the same conformance suite (tests/contract/engine.ts).
+
+/** Row octets by key, in key order. Keys sort as unsigned octets. */
+export interface Reader {
+  /** The value, or undefined. The octets belong to the caller. */
+  get(key: Uint8Array): Uint8Array | undefined;
+  /** Like `get`, but the octets are only good until the next read: for copying straight into an output buffer. */
+  peek(key: Uint8Array): Uint8Array | undefined;
+  /** Rows with from <= key < to, ascending (descending with `reverse`). Must be consumed without an await. */
+  range(from: Uint8Array, to: Uint8Array, options?: { readonly reverse?: boolean; readonly limit?: number }): Iterable<readonly [Uint8Array, Uint8Array]>;
+  /** Later reads see every commit that was durable at this call. Cheap: call it before each synchronous run of reads. */
+  refresh(): void;
+}
+
+/** `null` removes the key. */
+export type Write = readonly [key: Uint8Array, value: Uint8Array | null];
+
+export interface Engine extends Reader {
+  readonly name: string;
+  /**
+   * Applies all writes in one transaction. Resolves when they are durable; rejects with DiskFull when nothing was
+   * written and it may work later. Any other rejection: the process must exit (a failed sync is never retried).
+   * One commit at a time; reads see it when it has resolved.
+   */
+  commit(writes: readonly Write[]): Promise<void>;
+  /** Frees the reader slots of processes that are gone. */
+  readersGone(): void;
+}
+
+/** There is no room: the batch was refused whole. */
+export class DiskFull extends Error {
+  constructor(cause: string) {
+    super(`disk full: ${cause}`);
+    this.name = 'DiskFull';
+  }
+}

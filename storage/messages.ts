@@ -1,0 +1,190 @@
+// Everything the rest of the program may say to the storage actor. Tags are forever: retire, never reuse.
+// Every success is answered after the durable commit that holds all of it (M1). A refusal changed nothing.
+// Times are ms since the epoch and come from the caller: the store reads no clock.
+
+import { bin, bool, call, event, i53, list, nullable, oneOf, protocol, record, text, u8, u32, u53 } from '../actors/wire.ts';
+
+/** Why the store says no. `detail` is for people. */
+export const refusals = {
+  noSuchAccount: 'no account of that number, or it is not enabled',
+  noSuchMailbox: 'no mailbox of that name or number',
+  mailboxExists: 'the name is taken',
+  badName: 'the name is not a valid mailbox name',
+  overQuota: 'the account has no room for it',
+  limit: 'a limit of the site (keywords, mailboxes, sizes)',
+  full: 'the disk is full: nothing is written until there is room',
+  noSuchTransfer: 'the transfer is unknown: the store restarted, or it was dropped',
+  badContent: 'hash, size or chunks do not agree',
+  locked: 'the configuration is locked by a portal',
+  conflict: 'the row changed under the caller',
+  inboxStays: 'INBOX cannot be deleted',
+} as const;
+export type RefusalCode = keyof typeof refusals;
+
+const address = text(320);
+const mailboxName = text(1000);
+const chunk = bin(16_384);
+/** UIDs as [low, high] pairs, ascending, not overlapping. */
+const uids = list(u32, 200_000);
+const keywords = list(text(64), 48);
+
+/** A message body and what was computed of it. Either all its chunks are here (transfer 0), or they were streamed. */
+const content = record({
+  hash: bin(32),
+  size: u53,
+  headerSize: u32,
+  transfer: u53,
+  chunks: list(chunk, 64),
+  chunkCount: u32,
+  info: record({
+    envelope: bin(64 * 1024),
+    structure: bin(256 * 1024),
+    body: bin(256 * 1024),
+    parts: bin(256 * 1024),
+    sentDate: nullable(i53),
+    messageId: text(998),
+    references: list(text(998), 100),
+    subject: text(998),
+  }),
+});
+
+/** One message to some recipients, here and elsewhere. All of it, or nothing. */
+const mail = record({
+  envelopeFrom: address,
+  content,
+  /** Mailbox `name` must exist, else INBOX takes it (a subaddress never loses mail). */
+  local: list(record({ account: u32, mailbox: mailboxName, flags: u8 }), 10_000),
+  remote: list(record({ address, notify: u8, orcpt: text(600) }), 10_000),
+  ret: oneOf('', 'FULL', 'HDRS'),
+  envid: text(200),
+  smtputf8: bool,
+  eightBit: bool,
+  /** Octets at the start of the content which are for local delivery only (Return-Path) and not sent on. */
+  skip: u32,
+  /** The submitting account, 0 for mail from elsewhere. */
+  account: u32,
+});
+
+const kinds = oneOf('exists', 'flags', 'expunge', 'mailbox');
+const change = record({
+  account: u32,
+  mailbox: u32,
+  modseq: u53,
+  kind: kinds,
+  /** Pages touched; more than 256: an empty list, and the reader looks at all. */
+  pages: list(u32, 256),
+});
+
+export const Store = protocol(
+  'store',
+  {
+    /** Changes are pushed to this link from now on; the answer names the newest commit. */
+    subscribe: call(1, {}, { commit: u53 }),
+
+    // bodies: begin, append…, then a command that claims the transfer. A lost link drops its transfers.
+    beginTransfer: call(10, { now: u53 }, { transfer: u53 }),
+    /** Chunks in order from 0; answered when they are written (not yet claimed). */
+    appendTransfer: call(11, { transfer: u53, first: u32, chunks: list(chunk, 64) }, {}),
+    dropTransfer: call(12, { transfer: u53 }, {}),
+
+    /** M1: the 250. One commit holds body, index, quota and queue of all the mails. `queues` in order; 0 where nothing goes out. */
+    deliver: call(
+      20,
+      { now: u53, expiryMs: u53, mails: list(mail, 8) },
+      { queues: list(u53, 8), placed: list(record({ account: u32, mailbox: u32, uid: u32 }), 10_000) },
+    ),
+
+    // IMAP
+    append: call(
+      30,
+      { now: u53, account: u32, mailbox: mailboxName, flags: u8, keywords, internalDate: i53, content },
+      { mailbox: u32, uidValidity: u32, uid: u32 },
+    ),
+    /** Flags of messages. `unchangedSince` null: unconditional. `modified`: UIDs left alone because they changed since (RFC 7162 §3.1.3). */
+    store: call(
+      31,
+      {
+        account: u32,
+        mailbox: u32,
+        uids,
+        mode: oneOf('add', 'remove', 'replace'),
+        flags: u8,
+        keywords,
+        unchangedSince: nullable(u53),
+      },
+      { modseq: u53, modified: uids },
+    ),
+    /** Copies or moves. `from` and `to` are the UIDs in matching order (RFC 4315 §3, RFC 6851 §4.3). */
+    copy: call(
+      32,
+      { now: u53, account: u32, mailbox: u32, uids, target: mailboxName, move: bool },
+      { uidValidity: u32, targetMailbox: u32, from: uids, to: uids, modseq: u53 },
+    ),
+    /** Removes the messages among `uids` that carry \Deleted. */
+    expunge: call(33, { account: u32, mailbox: u32, uids }, { expunged: uids, modseq: u53 }),
+    /** The messages above `recentUid` are \Recent for this session only (RFC 3501 §2.3.2). */
+    claimRecent: call(34, { account: u32, mailbox: u32 }, { recentUid: u32 }),
+    createMailbox: call(35, { now: u53, account: u32, name: mailboxName, specialUse: text(20) }, { mailbox: u32, uidValidity: u32 }),
+    deleteMailbox: call(36, { account: u32, name: mailboxName }, {}),
+    /** Renames it and all below it. Renaming INBOX moves its messages to the new name (RFC 3501 §6.3.5). */
+    renameMailbox: call(37, { now: u53, account: u32, from: mailboxName, to: mailboxName }, {}),
+    subscribeMailbox: call(38, { account: u32, name: mailboxName, on: bool }, {}),
+
+    // the queue
+    /** Leases due recipients, oldest first, at most `limit`, none of the domains in `skipDomains`. */
+    claimQueue: call(
+      50,
+      { now: u53, leaseMs: u53, limit: u32, skipDomains: list(text(255), 1_000) },
+      { due: list(record({ queue: u53, n: u32, domain: text(255) }), 1_000), nextDue: nullable(u53) },
+    ),
+    /** What became of leased recipients, and what to tell the sender, in one commit (Q1). `queueAgain`: due now, as an operator asks. */
+    reportQueue: call(
+      51,
+      {
+        now: u53,
+        expiryMs: u53,
+        outcomes: list(
+          record({
+            queue: u53,
+            n: u32,
+            outcome: oneOf('done', 'later', 'failed'),
+            due: u53,
+            warned: bool,
+            attempted: bool,
+            code: text(20),
+            error: text(500),
+            host: text(255),
+          }),
+          1_000,
+        ),
+        mails: list(mail, 8),
+      },
+      {},
+    ),
+
+    // configuration and keys
+    /** A validated, normalized document (storage/document.ts). Refuses `locked` on a joined site. */
+    applyConfig: call(70, { now: u53, document: text(16 * 1024 * 1024) }, { rev: u53 }),
+    putCertificate: call(71, { host: text(255), certificatePem: text(64 * 1024), keyPem: text(64 * 1024), notAfter: u53, selfSigned: bool }, {}),
+    /** An imported hash that was verified is replaced by a better one (DESIGN §9); `was` guards against a newer one. */
+    rehash: call(72, { account: u32, was: text(500), password: text(500) }, {}),
+    authFailed: call(73, { now: u53, windowMs: u53, keys: list(text(400), 4) }, { counts: list(u32, 4) }),
+    authSucceeded: call(74, { keys: list(text(400), 4) }, {}),
+
+    // housekeeping
+    /** Removes garbage and unclaimed transfers older than `transferAgeMs`; call again while `more`. */
+    collect: call(80, { now: u53, transferAgeMs: u53 }, { chunks: u32, more: bool }),
+    /** A process of this site ended without goodbye: its reader slots are freed. */
+    readersGone: call(81, {}, {}),
+    stats: call(82, {}, { commit: u53, queued: u32, batches: u53, commands: u53, full: bool }),
+  },
+  {
+    /** After a durable commit: what changed in mailboxes. */
+    changed: event(100, { commit: u53, changes: list(change, 10_000) }),
+    /** The document or a certificate changed. */
+    configured: event(101, { rev: u53 }),
+    /** There is something due in the queue. */
+    queued: event(102, { due: u53 }),
+  },
+);
+export type StoreProtocol = typeof Store;

@@ -1,0 +1,187 @@
+// Every byte a site keeps. Table numbers and the order of value fields are forever; retired numbers stay as gaps.
+// tests/golden/schema.txt holds them still. A key is the table number (one octet) and its parts, big-endian, so that
+// keys sort as their values do. A `raw` value is not msgpack: its layout is told in its row.
+
+import { bin, bool, type Field, type Fields, i53, list, nullable, type Of, oneOf, text, u8, u32, u53 } from '../actors/wire.ts';
+
+/** Ordered key parts. `text` is UTF-8 and may only stand last; `hash` is 32 octets. */
+export type Part = 'u32' | 'u64' | 'text' | 'hash';
+type PartValue<P extends Part> = P extends 'text' ? string : P extends 'hash' ? Uint8Array : number;
+export type Parts = Readonly<Record<string, Part>>;
+export interface Table<K extends Parts, V extends Fields> {
+  readonly number: number;
+  readonly key: K;
+  readonly value: V;
+  readonly raw: boolean;
+  readonly why: string;
+}
+export type KeyOf<T> = T extends Table<infer K, Fields> ? { readonly [N in keyof K]: PartValue<K[N]> } : never;
+export type RowOf<T> = T extends Table<Parts, infer V> ? Of<V> : never;
+
+const table = <const K extends Parts, const V extends Fields>(number: number, key: K, value: V, why: string): Table<K, V> => ({
+  number,
+  key,
+  value,
+  raw: false,
+  why,
+});
+const raw = <const K extends Parts>(number: number, key: K, why: string): Table<K, Record<never, never>> => ({
+  number,
+  key,
+  value: {},
+  raw: true,
+  why,
+});
+
+const address: Field<string> = text(320);
+const mailboxName: Field<string> = text(1000);
+
+export const tables = {
+  site: table(
+    1,
+    {},
+    {
+      schema: u32,
+      commit: u53,
+      journalFloor: u53,
+      nextAccount: u32,
+      nextMailbox: u32,
+      nextBlob: u53,
+      nextQueue: u53,
+      lastUidValidity: u32,
+      lineage: text(64),
+    },
+    'counters: every id is used once',
+  ),
+  config: table(2, {}, { rev: u53, appliedAt: u53, document: text(16 * 1024 * 1024) }, 'the desired document in force'),
+  domain: table(
+    3,
+    { name: 'text' },
+    { aliasOf: nullable(text(255)), catchAll: nullable(address), subaddress: text(4) },
+    'from the document: the domains we receive for',
+  ),
+  address: table(
+    4,
+    { address: 'text' },
+    { kind: oneOf('account', 'alias'), account: u32, to: list(address, 1000) },
+    'from the document: who an address is, lower case',
+  ),
+  account: table(
+    5,
+    { account: 'u32' },
+    { address, name: text(200), password: text(500), quotaBytes: u53, usedBytes: u53, messages: u53, enabled: bool, present: bool },
+    'one per login; present: named by the document in force. S5: usedBytes equals the sum',
+  ),
+  mailbox: table(
+    6,
+    { account: 'u32', mailbox: 'u32' },
+    {
+      name: mailboxName,
+      uidValidity: u32,
+      uidNext: u32,
+      modseq: u53,
+      exists: u32,
+      unseen: u32,
+      deleted: u32,
+      bytes: u53,
+      recentUid: u32,
+      keywords: list(text(64), 48),
+      specialUse: text(20),
+      createdAt: u53,
+    },
+    'S1 modseq only grows; S2 uidNext only grows; S3 exists, unseen, deleted, bytes equal a recount',
+  ),
+  mailboxName: table(7, { account: 'u32', name: 'text' }, { mailbox: u32 }, 'name to mailbox; INBOX is stored in capitals'),
+  page: raw(
+    8,
+    { mailbox: 'u32', page: 'u32' },
+    'messages whose uid / 32 is page: entries of 44 octets in UID order, see storage/page.ts',
+  ),
+  blob: table(
+    9,
+    { blob: 'u64' },
+    { hash: bin(32), refs: u32, size: u53, headerSize: u32, chunks: u32 },
+    'S4: refs equals the page entries and queue rows that name it',
+  ),
+  info: table(
+    10,
+    { blob: 'u64' },
+    {
+      envelope: bin(64 * 1024),
+      structure: bin(256 * 1024),
+      body: bin(256 * 1024),
+      parts: bin(256 * 1024),
+      sentDate: nullable(i53),
+      messageId: text(998),
+      references: list(text(998), 100),
+      subject: text(998),
+    },
+    'what was computed once at delivery: IMAP text of ENVELOPE, BODYSTRUCTURE and BODY, part offsets, threading keys',
+  ),
+  chunk: raw(11, { blob: 'u64', n: 'u32' }, 'codec octet (0 raw, 1 zstd), then octets. Chunk 0 is the header block (at most limits.chunk), the rest limits.chunk each'),
+  hash: table(12, { hash: 'hash' }, { blob: u53 }, 'SHA-256 of the whole message to its blob'),
+  transfer: table(13, { blob: 'u64' }, { startedAt: u53 }, 'chunks of this blob number are streaming in and not claimed'),
+  garbage: table(14, { blob: 'u64' }, { chunks: u32 }, 'blob rows are gone, chunks are still to be removed'),
+  vanished: table(15, { mailbox: 'u32', modseq: 'u64' }, { ranges: list(u32, 200_000) }, 'expunged UIDs, [low, high] pairs (RFC 7162)'),
+  journal: raw(16, { commit: 'u64' }, 'the keys this commit touched: u16 length and octets each'),
+  queue: table(
+    17,
+    { queue: 'u64' },
+    {
+      blob: u53,
+      skip: u32,
+      envelopeFrom: address,
+      account: u32,
+      arrivedAt: u53,
+      expiresAt: u53,
+      ret: oneOf('', 'FULL', 'HDRS'),
+      envid: text(200),
+      smtputf8: bool,
+      eightBit: bool,
+      recipients: u32,
+    },
+    'one accepted message on its way out',
+  ),
+  queueRecipient: table(
+    18,
+    { queue: 'u64', n: 'u32' },
+    {
+      address,
+      domain: text(255),
+      notify: u8,
+      orcpt: text(600),
+      attempts: u32,
+      due: u53,
+      leaseUntil: u53,
+      warned: bool,
+      lastCode: text(20),
+      lastError: text(500),
+      lastHost: text(255),
+    },
+    'Q1: stays until delivered or bounced',
+  ),
+  queueDue: table(19, { due: 'u64', queue: 'u64', n: 'u32' }, {}, 'a lease that expires is the only recovery: a leased recipient is due at the end of its lease'),
+  subscription: table(20, { account: 'u32', name: 'text' }, {}, 'RFC 3501 §6.3.6: a name may be subscribed and not exist'),
+  authFailure: table(21, { key: 'text' }, { count: u32, since: u53 }, 'brute-force limits survive a crash; key is an address prefix or a login'),
+  certificate: table(
+    22,
+    { host: 'text' },
+    { certificatePem: text(64 * 1024), keyPem: text(64 * 1024), notAfter: u53, selfSigned: bool },
+    'TLS identities',
+  ),
+} as const;
+
+export type TableName = keyof typeof tables;
+/** Where an octet string names a row: for the journal, check and `mailsite schema`. */
+export const tableByNumber: ReadonlyMap<number, TableName> = new Map(Object.entries(tables).map(([name, t]) => [t.number, name as TableName]));
+
+/** NOTIFY bits of a queue recipient (RFC 3461 §4.1). 0 means the default: FAILURE and DELAY. */
+export const notify = { never: 1, success: 2, failure: 4, delay: 8 } as const;
+
+export const describeSchema = (): string[] =>
+  Object.entries(tables).map(([name, t]) => {
+    const key = Object.entries(t.key).map(([k, p]) => `${k}:${p}`);
+    const value = t.raw ? 'raw' : Object.entries(t.value as Fields).map(([k, f]) => `${k}:${f.is}`).join(', ');
+    return `${t.number} ${name} (${key.join(', ')}) -> (${value})  ${t.why}`;
+  });
+
