@@ -1,18 +1,17 @@
+// Tests by what they need. `unit` is `npm test`: this checkout and the executable it builds. `long` is tests/long.sh:
+// root, Debian packages, containers, time.
+
 import { defineConfig } from 'vitest/config';
 
-// `unit` is `npm test`; `long` needs root, Debian packages or a container (tests/long.sh). Threads: forks do not run on Bun.
 export default defineConfig({
   test: {
-    pool: 'threads',
-    testTimeout: 20_000,
+    pool: 'threads', // forks do not run on Bun
+    reporters: ['dot'],
+    silent: 'passed-only',
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
     projects: [
-      {
-        extends: true,
-        test: {
-          name: 'unit',
-          include: ['tests/{unit,contract,fuzz,sim,law,golden,dialogs}/**/*.test.ts'],
-        },
-      },
+      { extends: true, test: { name: 'unit', include: ['tests/{unit,contract,fuzz,sim,law,golden,dialogs}/**/*.test.ts'] } },
       {
         extends: true,
         test: {

@@ -22,11 +22,14 @@ export const limits = {
   // the store
   batchCommands: 512,
   batchOctets: 8 * MiB,
-  /** Raw octets of a body chunk row. 4 pages of 4 KiB less LMDB's header and our codec octet. */
-  chunk: 16_367,
+  /** Raw octets of a body chunk row, for good: one page of 4 KiB less LMDB's header (24) and our codec octet. In a store that
+   *  has seen deletes, longer ones cost two to five times the CPU of a delivery: runs of free pages are searched. */
+  chunk: 4_071,
   /** Octets of body that travel inside the command; more is streamed under a transfer. */
   inlineBody: 256 * KiB,
   transferWindow: 512 * KiB,
+  /** Octets that all bodies on their way in hold together, in one process; past that they stream to the store early. */
+  intakeMemory: 64 * MiB,
   /** UIDs in one index page row. */
   pageUids: 32,
   keywordsPerMailbox: 48,
@@ -36,6 +39,8 @@ export const limits = {
   mailboxesPerAccount: 5_000,
   journalCommits: 100_000,
   collectPerCommit: 2_000,
+  /** Messages that EXPUNGE or MOVE takes in one commit; more is several. */
+  messagesPerCommit: 2_000,
 
   // messages
   message: 50 * MiB,
@@ -51,6 +56,13 @@ export const limits = {
   smtpAuthLine: 12 * KiB,
   smtpRecipients: 1_000,
   smtpErrors: 10,
+  /** Recipients refused in a session, before it looks like guessing. */
+  smtpBadRecipients: 50,
+  /** Commands that do nothing (NOOP, RSET, VRFY…) between two messages. */
+  smtpIdleCommands: 200,
+  smtpAuthTries: 5,
+  /** Octets of a mailbox in a path (RFC 5321 §4.5.3.1.3 asks for 256), and what the store's address fields take. */
+  smtpMailbox: 320,
   smtpCommandTimeoutMs: 300_000,
   smtpDataTimeoutMs: 180_000,
   /** Least octets per second over a minute of DATA: below it is a slow-loris. */
@@ -65,6 +77,14 @@ export const limits = {
   imapLoginTimeoutMs: 60_000,
   imapErrors: 20,
   imapUnsent: 256 * KiB,
+  /** Items of one FETCH, and fields of one section. */
+  fetchItems: 500,
+  fetchFields: 1_000,
+  /** NOT, OR and parentheses of SEARCH inside one another, and its keys. */
+  searchDepth: 50,
+  searchKeys: 1_000,
+  imapAuthTries: 5,
+  imapAuthDelayMs: 1_000,
 
   // connections
   connections: 10_000,
@@ -72,21 +92,45 @@ export const limits = {
   acceptBacklog: 511,
   tlsHandshakeMs: 20_000,
   readChunk: 64 * KiB,
+  /** After our last word: how long the peer has to read it and to close. */
+  lingerMs: 5_000,
 
   // authentication
   passwordOctets: 1_024,
   authFailuresPerAddress: 20,
   authWindowMs: 15 * 60_000,
   hashConcurrency: 2,
+  /** Logins of a process that wait for their turn to be hashed. */
+  authWaiting: 200,
+  /** Passwords of a process that were verified and need no second hash. */
+  verifiedPasswords: 10_000,
 
   // outbound
   destinationConcurrency: 5,
   outboundConcurrency: 50,
-  queueLeaseMs: 15 * 60_000,
+  /** How long what was leased waits after a crash. A living attempt renews its lease each third of it. */
+  queueLeaseMs: 3 * 60_000,
   queueExpiryMs: 5 * 24 * 3_600_000,
   queueWarnMs: 4 * 3_600_000,
   outboundConnectMs: 30_000,
   outboundReplyMs: 300_000,
+  outboundDataMs: 120_000,
+  outboundBlockMs: 180_000,
+  outboundDoneMs: 600_000,
+  /** One attempt at one message for one destination, all its hosts together. Its lease is renewed meanwhile. */
+  outboundAttemptMs: 3_600_000,
+  outboundReplyLines: 100,
+  /** Recipients of one transaction (RFC 5321 §4.5.3.1.8: a server takes at least 100). */
+  outboundRecipients: 100,
+  /** Claimed transactions which wait for a free connection. */
+  outboundWaiting: 1_000,
+  outboundPollMs: 30_000,
+  /** Between two looks at the queue while a destination has enough waiting. */
+  outboundPaceMs: 50,
+  /** Messages sent over one connection. */
+  outboundReuse: 100,
+  /** What a DSN returns of the message: past that only its header, and no more of it than that. */
+  returned: 64 * KiB,
   dnsTimeoutMs: 3_000,
   dnsTries: 3,
   dnsCache: 10_000,
@@ -106,10 +150,13 @@ export const limits = {
 /** Called once per process. */
 export function checkLimits(): void {
   assert(limits.inlineBody + 2 * limits.structure + limits.envelope < limits.frame, 'an inline delivery fits a frame');
+  assert(limits.mimeParts * 250 <= limits.structure, 'the scantest BODYSTRUCTURE and the packed parts of any message fit their rows');
+  assert(limits.inlineBody + limits.transferWindow < limits.intakeMemory, 'one body may always come in');
   assert(limits.transferWindow < limits.frame, 'a window of chunks fits a frame');
-  assert(limits.chunk + 1 + 16 <= 4 * 4096, 'a chunk row fills whole pages');
+  assert(limits.chunk + 1 + 24 <= 4096, 'a chunk row fits a page');
   assert(limits.pageUids * 44 < 2038, 'an index page stays inside an LMDB leaf');
   assert(limits.keywordsPerMailbox <= 52, 'keywords fit a number');
+  assert(limits.queueLeaseMs / 3 > limits.linkWaitMs, 'a renewal may wait for the store to come back');
   assert(limits.smtpLine >= 512 && limits.smtpAuthLine >= 12 * KiB, 'RFC 5321 §4.5.3.1.4, RFC 4954 §4');
   assert(limits.heartbeatMissedMs > 3 * limits.heartbeatMs, 'a heartbeat may be late');
 }

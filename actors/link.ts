@@ -7,7 +7,19 @@ import type { Socket } from 'bun';
 import { type Address, LinkLost, type Peer, peerId, type Running } from './actor.ts';
 import { assert } from './assert.ts';
 import { limits } from './limits.ts';
-import { type AnyProtocol, type Call, type Calls, type Event, type Events, type Fields, openFrame, packMessage, type Refusal, text, unpackMessage } from './wire.ts';
+import {
+  type AnyProtocol,
+  type Call,
+  type Calls,
+  type Event,
+  type Events,
+  type Fields,
+  openFrame,
+  packMessage,
+  type Refusal,
+  text,
+  unpackMessage,
+} from './wire.ts';
 import type { World } from './world.ts';
 
 const REFUSED = 0;
@@ -200,6 +212,33 @@ interface Waiting {
   readonly since: number;
 }
 
+/** One connection: its octets go through `framing`; a frame that is not as declared ends it. Rejects when nobody listens. */
+function dial(path: string, framing: Framing, on: { up(): void; drained(): void; lost(error: string): void }): Promise<unknown> {
+  return Bun.connect({
+    unix: path,
+    socket: {
+      open(socket) {
+        framing.socket = socket as Socket<unknown>;
+        on.up();
+      },
+      data(socket, bytes) {
+        try {
+          framing.receive(bytes);
+        } catch (error) {
+          socket.end();
+          on.lost(String(error));
+        }
+      },
+      drain() {
+        framing.flush();
+        on.drained();
+      },
+      close: () => on.lost('closed'),
+      error: (_socket, error) => on.lost(error.message),
+    },
+  });
+}
+
 /**
  * The address of an actor behind a Unix socket. Reconnects by itself; questions asked meanwhile wait up to
  * limits.linkWaitMs. More than limits.linkInFlight open questions wait their turn.
@@ -233,7 +272,10 @@ export function link<P extends AnyProtocol>(world: World, path: string, protocol
     const questions = [...open.values()];
     open.clear();
     for (const q of questions) q.reject(new LinkLost(protocol.name));
-    if (options.onLost !== undefined) return options.onLost(error);
+    if (options.onLost !== undefined) {
+      options.onLost(error);
+      return;
+    }
     world.log('link.lost', { to: protocol.name, error });
     connect();
   };
@@ -244,33 +286,15 @@ export function link<P extends AnyProtocol>(world: World, path: string, protocol
 
   const connect = (): void => {
     const mine = new Framing(answer);
-    Bun.connect({
-      unix: path,
-      socket: {
-        open(socket) {
-          mine.socket = socket as Socket<unknown>;
-          framing = mine;
-          options.onUp?.();
-          pump();
-        },
-        data(socket, bytes) {
-          try {
-            mine.receive(bytes);
-          } catch (error) {
-            socket.end();
-            lost(String(error));
-          }
-        },
-        drain() {
-          mine.flush();
-          pump();
-        },
-        close: () => {
-          if (framing === mine) lost('closed');
-        },
-        error: (_socket, error) => {
-          if (framing === mine) lost(error.message);
-        },
+    dial(path, mine, {
+      up() {
+        framing = mine;
+        options.onUp?.();
+        pump();
+      },
+      drained: pump,
+      lost: (error) => {
+        if (framing === mine) lost(error);
       },
     }).catch((error: Error) => {
       if (options.onLost !== undefined) return options.onLost(error.message);

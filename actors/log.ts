@@ -28,6 +28,7 @@ export const events = {
   'session.limit': { level: 'info', fields: ['protocol', 'remote', 'limit'] },
   'queue.delivered': { level: 'info', fields: ['queue', 'to', 'host', 'tls', 'code', 'ms'] },
   'queue.deferred': { level: 'info', fields: ['queue', 'to', 'host', 'code', 'reason', 'attempts', 'nextAttempt'] },
+  'queue.doubleBounce': { level: 'warn', fields: ['queue', 'to', 'host', 'code', 'reason'] },
   'queue.bounced': { level: 'info', fields: ['queue', 'to', 'host', 'code', 'reason'] },
 } as const;
 

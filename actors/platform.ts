@@ -2,19 +2,25 @@
 // socket. Everything else asks the World it was given.
 
 import dgram from 'node:dgram';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import net from 'node:net';
 import { jsonLog } from './log.ts';
 import { openStream } from './stream.ts';
+import { createWheel } from './wheel.ts';
 import type { Endpoint, World } from './world.ts';
 
 /** The world of a real process. `write` takes log lines (default: standard output). */
-export function realWorld(write: (line: string) => void = (line) => void process.stdout.write(line)): World {
+export function realWorld(write: (line: string) => void = standardOutput()): World {
+  const wheel = createWheel(
+    () => performance.now(),
+    (ms, run) => void setTimeout(run, ms),
+  );
   return {
     now: () => Date.now(),
     monotonicMs: () => performance.now(),
     random: (octets) => crypto.getRandomValues(new Uint8Array(octets)),
     after(ms, run) {
+      if (ms >= wheel.leastMs) return wheel.after(ms, run);
       const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1));
       return { cancel: () => clearTimeout(timer) };
     },
@@ -22,6 +28,25 @@ export function realWorld(write: (line: string) => void = (line) => void process
     connect: openStream,
     exchange,
     log: jsonLog(() => Date.now(), write),
+  };
+}
+
+/** Log lines of one turn go out in one write; a line that tells of trouble goes at once, with those before it. */
+function standardOutput(): (line: string) => void {
+  let lines = '';
+  const flush = (): void => {
+    const text = lines;
+    lines = '';
+    try {
+      if (text !== '') writeSync(1, text);
+    } catch {
+      // nobody reads the log any more: mail goes on
+    }
+  };
+  return (line) => {
+    if (lines === '') setImmediate(flush);
+    lines += line;
+    if (!line.includes('"level":"info"') || lines.length > 65_536) flush();
   };
 }
 

@@ -1,7 +1,7 @@
 // Listening sockets by system call, so that the supervisor can hold them without accepting: they outlive the edges,
 // connections queue in the kernel while an edge restarts, and ports below 1024 are bound before privileges drop.
 
-import { dlopen, FFIType, ptr } from 'bun:ffi';
+import { dlopen, FFIType, type Pointer, ptr, read } from 'bun:ffi';
 import net from 'node:net';
 import { limits } from './limits.ts';
 import type { Endpoint } from './world.ts';
@@ -13,6 +13,15 @@ const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
+
+/** errno(3), on Linux. */
+const reasons: ReadonlyMap<number, string> = new Map([
+  [1, 'it is not permitted'],
+  [13, 'a port below 1024 needs root'],
+  [97, 'this machine has no addresses of that family'],
+  [98, 'another program has the port'],
+  [99, 'the address is not of this machine'],
+]);
 
 const { i32, u32, ptr: pointer } = FFIType;
 const open = () =>
@@ -32,8 +41,9 @@ export function listenOn(at: Endpoint): number {
   const { symbols } = libc;
   const v6 = net.isIPv6(at.address);
   const fail = (what: string): never => {
+    const errno = read.i32(symbols.__errno_location() as Pointer, 0);
     if (fd >= 0) symbols.close(fd);
-    throw new Error(`${what} ${at.address}:${at.port} failed: the port is taken, the address is not of this machine, or low ports need privileges`);
+    throw new Error(`${what} ${v6 ? `[${at.address}]` : at.address}:${at.port} failed: ${reasons.get(errno) ?? `errno ${errno}`}`);
   };
   const fd = symbols.socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM_CLOEXEC, 0);
   if (fd < 0) fail('socket for');

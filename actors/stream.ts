@@ -12,7 +12,7 @@ export type SecureContexts = () => Promise<tls.SecureContext>;
 
 const noContext: SecureContexts = () => Promise.reject(new Error('this connection has no server identity'));
 
-export class SocketConnection implements Connection {
+class SocketConnection implements Connection {
   readonly local: Endpoint;
   readonly remote: Endpoint;
   tls: TlsState | null = null;
@@ -112,8 +112,11 @@ export class SocketConnection implements Connection {
   }
 
   async secureServer(): Promise<void> {
-    const secureContext = await this.contexts();
-    const raw = this.takeSocket();
+    const raw = this.takeSocket(); // at once: the client's hello may come before the certificate is at hand
+    const secureContext = await this.contexts().catch((error) => {
+      this.destroy();
+      throw error;
+    });
     const secure = new tls.TLSSocket(raw, { isServer: true, secureContext });
     await this.handshake(raw, secure, 'secure');
   }
@@ -138,6 +141,7 @@ export class SocketConnection implements Connection {
     raw.removeListener('close', this.onClose);
     raw.removeListener('drain', this.onDrain);
     raw.on('error', () => {});
+    raw.pause();
     this.received = [];
     this.receivedOctets = 0;
     return raw;

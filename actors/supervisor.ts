@@ -69,7 +69,14 @@ export async function supervise(world: World, options: SupervisorOptions): Promi
       processes: () => ({
         pid: process.pid,
         startedAt,
-        processes: children.map((c) => ({ role: c.row.role, index: c.index, pid: c.pid, startedAt: c.startedAt, restarts: c.restarts, ready: c.ready ? 1 : 0 })),
+        processes: children.map((c) => ({
+          role: c.row.role,
+          index: c.index,
+          pid: c.pid,
+          startedAt: c.startedAt,
+          restarts: c.restarts,
+          ready: c.ready ? 1 : 0,
+        })),
         listeners: options.listeners.map(({ name, address, port }) => ({ name, address, port })),
       }),
     },

@@ -26,5 +26,4 @@ export interface ProcessRow {
   readonly children: readonly ChildRow[];
 }
 
-export const showOnCrash = (c: OnCrash): string =>
-  'forget' in c ? 'forget' : 'exit' in c ? 'exit' : `restart, at most ${c.restart} in ${c.seconds} s`;
+export const showOnCrash = (c: OnCrash): string => ('forget' in c ? 'forget' : 'exit' in c ? 'exit' : `restart, at most ${c.restart} in ${c.seconds} s`);

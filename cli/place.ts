@@ -1,9 +1,10 @@
 // Where a site lives on this machine. All paths are relative to the data directory, and every process works in it: a
 // long directory name never meets the 107 octets of a Unix socket address, and privileges dropped never lose the way.
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { Failure } from './output.ts';
 
 export const place = {
   engine: 'mail.lmdb',
@@ -27,7 +28,34 @@ export function dataDirectory(option: string | undefined): string {
 
 /** Makes the directory and its private folders where absent, and enters it. */
 export function enterData(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  process.chdir(directory);
-  for (const folder of [place.run, place.tmp]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    process.chdir(directory);
+    for (const folder of [place.run, place.tmp]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw unusable(directory, error);
+  }
+}
+
+/** What a crash left half unpacked. Nobody else runs in this directory when this is called. */
+export function clearTmp(): void {
+  rmSync(place.tmp, { recursive: true, force: true });
+  mkdirSync(place.tmp, { mode: 0o700 });
+}
+
+/** Root becomes the owner of the directory it is in, for good: what it writes must be the site's, and no more is needed. */
+export function becomeOwner(): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync('.');
+  if (uid === 0) return;
+  process.setgroups?.([]);
+  process.setgid?.(gid);
+  process.setuid?.(uid);
+}
+
+/** Why a data directory cannot be entered, read or written, in one line. */
+export function unusable(directory: string, error: unknown): Failure {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'EACCES' || code === 'EPERM') return new Failure(`${directory} is closed to this user: run it as root or as its owner, or name another --data`);
+  return new Failure(`${directory} cannot be used (${message}): see that it is a directory on a disk with room, or name another --data`);
 }

@@ -4,6 +4,7 @@
 import { reportToSupervisor, startChild } from '../actors/children.ts';
 import { checkLimits } from '../actors/limits.ts';
 import { link, serve } from '../actors/link.ts';
+import { holdAlone } from '../actors/lock.ts';
 import { realWorld, systemResolvers } from '../actors/platform.ts';
 import type { ChildRow, ProcessRow } from '../actors/tree.ts';
 import type { World } from '../actors/world.ts';
@@ -39,6 +40,7 @@ const child = (children: readonly ChildRow[], name: string): ChildRow => {
 
 async function store(world: World, children: readonly ChildRow[]): Promise<void> {
   const { collector, openStore } = await import('../storage/process.ts');
+  if (!holdAlone(place.lock)) throw new Error('another process writes to this site: its lock is held');
   const running = await openStore(world, place.engine);
   startChild(world, child(children, 'storage'), async () => {
     throw await running.crashed;

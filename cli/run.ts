@@ -3,14 +3,14 @@
 import { chownSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkLimits } from '../actors/limits.ts';
-import { link } from '../actors/link.ts';
 import { realWorld } from '../actors/platform.ts';
 import { listenOn } from '../actors/sockets.ts';
 import { type ListenerSocket, supervise } from '../actors/supervisor.ts';
-import { Supervision } from '../actors/supervision.ts';
 import type { World } from '../actors/world.ts';
 import { tree } from '../tree.ts';
-import { enterData, place } from './place.ts';
+import { Failure } from './output.ts';
+import { clearTmp, enterData, place } from './place.ts';
+import { askSupervisor } from './running.ts';
 
 export interface RunOptions {
   /** Absolute. */
@@ -28,14 +28,15 @@ export async function runSite(options: RunOptions): Promise<void> {
   checkLimits();
   const world = realWorld(options.output === 'inherit' ? undefined : () => {});
   enterData(options.data);
-  const other = await runningSupervisor(world);
-  if (other !== null) throw new Error(`a site already runs on ${options.data} (pid ${other}): stop it, or give another --data`);
+  const other = await askSupervisor(world);
+  if (other !== null) throw new Failure(`a site already runs on ${options.data} (pid ${other.pid}): stop it, or give another --data`);
+  clearTmp();
   const listeners = bindListeners(options.listen, options.portOffset);
   for (const { name, address, port } of listeners) world.log('listener.open', { name, address, port });
   dropPrivileges(world);
   await supervise(world, {
     tree,
-    cores: Math.max(1, Math.min(navigator.hardwareConcurrency, 16)),
+    cores: Math.max(1, Math.min(navigator.hardwareConcurrency - 1, 16)),
     listeners,
     socketPath: place.supervisorSocket,
     command: (role, index) => [...ownCommand(), 'role', role, '--index', String(index), ...(options.demo ? ['--demo'] : [])],
@@ -46,12 +47,12 @@ export async function runSite(options: RunOptions): Promise<void> {
 }
 
 /** How to start this program again: the executable itself, or Bun with the source. /proc/self/exe needs no path rights. */
-export function ownCommand(): readonly string[] {
+function ownCommand(): readonly string[] {
   return Bun.main.startsWith('/$bunfs/') ? ['/proc/self/exe'] : ['/proc/self/exe', Bun.main];
 }
 
 /** Nothing of our own environment reaches a child but what is named here. */
-export function childEnvironment(): Record<string, string> {
+function childEnvironment(): Record<string, string> {
   return { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', TZ: 'UTC', BUN_TMPDIR: place.tmp, TMPDIR: place.tmp };
 }
 
@@ -60,7 +61,11 @@ function bindListeners(listen: string | undefined, offset: number): ListenerSock
   const open = (address: string): ListenerSocket[] =>
     rows.map((row) => {
       const port = (row.port as number) + offset;
-      return { name: row.name, address, port, fd: listenOn({ address, port }) };
+      try {
+        return { name: row.name, address, port, fd: listenOn({ address, port }) };
+      } catch (error) {
+        throw new Failure(`${(error as Error).message}: free the port, or give another --listen or --port-offset`);
+      }
     });
   if (listen !== undefined) return open(listen);
   return open(existsIpv6() ? '::' : '0.0.0.0');
@@ -68,7 +73,7 @@ function bindListeners(listen: string | undefined, offset: number): ListenerSock
 
 function existsIpv6(): boolean {
   try {
-    return readFileSync('/proc/net/if_inet6', 'utf8').length > 0;
+    return readFileSync('/proc/self/net/if_inet6', 'utf8').length > 0;
   } catch {
     return false;
   }
@@ -99,15 +104,4 @@ function giveAway(path: string, uid: number, gid: number): void {
     if (entry.isDirectory()) giveAway(join(path, entry.name), uid, gid);
     else if (!entry.isSymbolicLink()) chownSync(join(path, entry.name), uid, gid);
   }
-}
-
-/** The pid of the supervisor that serves this data directory, or null. Works in the current directory. */
-export function runningSupervisor(world: World): Promise<number | null> {
-  return new Promise((resolve) => {
-    const supervisor = link(world, place.supervisorSocket, Supervision, { onLost: () => resolve(null) });
-    supervisor.ask('processes', {}).then(
-      (answer) => resolve('pid' in answer ? answer.pid : null),
-      () => resolve(null),
-    );
-  });
 }

@@ -11,6 +11,7 @@ import type { StoreProtocol } from '../storage/messages.ts';
 import { certificate, config } from '../storage/views.ts';
 import type { Address } from '../actors/actor.ts';
 import type { Reader } from '../storage/engine.ts';
+import { isLoopback } from './sasl/origin.ts';
 import { imapSession } from './imap/session.ts';
 import type { ListenerKind, Session, Site } from './site.ts';
 import { smtpSession } from './smtp/session.ts';
@@ -43,7 +44,7 @@ function admission(site: Site, row: ChildRow): (connection: Connection) => void 
       if (!full) site.world.log('listener.full', { name: row.name, limit: open >= row.max ? row.max : limits.connectionsPerAddress });
       full = true;
       if (!listener.tls) connection.write(fullReply[row.actor] ?? '');
-      connection.end();
+      farewell(site, connection);
       return;
     }
     full = false;
@@ -58,10 +59,19 @@ function admission(site: Site, row: ChildRow): (connection: Connection) => void 
         const left = (byAddress.get(from) ?? 1) - 1;
         if (left === 0) byAddress.delete(from);
         else byAddress.set(from, left);
-        if (!connection.closed) connection.end();
+        farewell(site, connection);
       }
     });
   };
+}
+
+/** Sends what is left, then closes; a peer that never closes its half is cut off. */
+function farewell(site: Site, connection: Connection): void {
+  if (connection.closed) return;
+  connection.end();
+  site.world.after(limits.lingerMs, () => {
+    if (!connection.closed) connection.destroy();
+  });
 }
 
 async function handshake(site: Site, connection: Connection): Promise<boolean> {
@@ -74,8 +84,6 @@ async function handshake(site: Site, connection: Connection): Promise<boolean> {
     return false;
   }
 }
-
-const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.');
 
 /** The server identity in force, read at first need and after each `configured`. Waits for the first certificate. */
 function secureContexts(view: Reader, store: Address<StoreProtocol>, site: Site): SecureContexts {

@@ -37,10 +37,12 @@ export class LineReader {
     return this.rest.length;
   }
 
-  /** The next line without its ending, at most `maxOctets` long. */
+  /** The next line without its ending, at most `maxOctets` long. All of it must be here within `timeoutMs`: an octet now and
+   *  then keeps nobody waiting. */
   async line(maxOctets: number, timeoutMs: number): Promise<Line> {
     let dropping = false;
     let searched = 0;
+    let deadline = 0;
     for (;;) {
       const lf = this.rest.indexOf(10, searched);
       if (lf >= 0) {
@@ -56,7 +58,9 @@ export class LineReader {
         this.rest = empty;
       }
       searched = this.rest.length;
-      const more = await this.receive(timeoutMs);
+      const now = this.world.monotonicMs();
+      if (deadline === 0) deadline = now + timeoutMs;
+      const more = await this.receive(Math.max(0, deadline - now));
       if (more === timedOut) return late;
       if (more === null) return ended;
       this.rest = this.rest.length === 0 ? more : join(this.rest, more);

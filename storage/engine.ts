@@ -9,8 +9,15 @@ export interface Reader {
   peek(key: Uint8Array): Uint8Array | undefined;
   /** Rows with from <= key < to, ascending (descending with `reverse`). Must be consumed without an await. */
   range(from: Uint8Array, to: Uint8Array, options?: { readonly reverse?: boolean; readonly limit?: number }): Iterable<readonly [Uint8Array, Uint8Array]>;
+  /** The keys of `range`, without touching the values: for counting and for `check`. */
+  keys(from: Uint8Array, to: Uint8Array): Iterable<Uint8Array>;
   /** Later reads see every commit that was durable at this call. Cheap: call it before each synchronous run of reads. */
   refresh(): void;
+}
+
+/** A reader that stays at one commit, whatever is committed meanwhile, until it is released. */
+export interface Snapshot extends Reader {
+  release(): void;
 }
 
 /** `null` removes the key. */

@@ -188,3 +188,5 @@ export const Store = protocol(
   },
 );
 export type StoreProtocol = typeof Store;
+/** NOTIFY bits of a remote recipient. */
+export { notify } from './schema.ts';

@@ -82,5 +82,5 @@ export const withoutKeywords = (a: number, b: number): number => combine(a, b, (
 
 function combine(a: number, b: number, by: (x: number, y: number) => number): number {
   const high = by(Math.floor(a / HIGH), Math.floor(b / HIGH)) >>> 0;
-  return high * HIGH + (by(a % HIGH >>> 0, b % HIGH >>> 0) >>> 0);
+  return high * HIGH + (by((a % HIGH) >>> 0, (b % HIGH) >>> 0) >>> 0);
 }

@@ -92,11 +92,7 @@ export const tables = {
     'S1 modseq only grows; S2 uidNext only grows; S3 exists, unseen, deleted, bytes equal a recount',
   ),
   mailboxName: table(7, { account: 'u32', name: 'text' }, { mailbox: u32 }, 'name to mailbox; INBOX is stored in capitals'),
-  page: raw(
-    8,
-    { mailbox: 'u32', page: 'u32' },
-    'messages whose uid / 32 is page: entries of 44 octets in UID order, see storage/page.ts',
-  ),
+  page: raw(8, { mailbox: 'u32', page: 'u32' }, 'messages whose uid / 32 is page: entries of 44 octets in UID order, see storage/page.ts'),
   blob: table(
     9,
     { blob: 'u64' },
@@ -118,9 +114,18 @@ export const tables = {
     },
     'what was computed once at delivery: IMAP text of ENVELOPE, BODYSTRUCTURE and BODY, part offsets, threading keys',
   ),
-  chunk: raw(11, { blob: 'u64', n: 'u32' }, 'codec octet (0 raw, 1 zstd), then octets. Chunk 0 is the header block (at most limits.chunk), the rest limits.chunk each'),
+  chunk: raw(
+    11,
+    { blob: 'u64', n: 'u32' },
+    'codec octet (0 raw, 1 zstd), then octets. Chunk 0 is the header block (at most limits.chunk), the rest limits.chunk each',
+  ),
   hash: table(12, { hash: 'hash' }, { blob: u53 }, 'SHA-256 of the whole message to its blob'),
-  transfer: table(13, { blob: 'u64' }, { startedAt: u53 }, 'chunks of this blob number are streaming in and not claimed'),
+  transfer: table(
+    13,
+    { blob: 'u64' },
+    { startedAt: u53, chunks: u32, octets: u53 },
+    'chunks of this blob number are streaming in and not claimed: how many so far, and their raw octets',
+  ),
   garbage: table(14, { blob: 'u64' }, { chunks: u32 }, 'blob rows are gone, chunks are still to be removed'),
   vanished: table(15, { mailbox: 'u32', modseq: 'u64' }, { ranges: list(u32, 200_000) }, 'expunged UIDs, [low, high] pairs (RFC 7162)'),
   journal: raw(16, { commit: 'u64' }, 'the keys this commit touched: u16 length and octets each'),
@@ -160,15 +165,16 @@ export const tables = {
     },
     'Q1: stays until delivered or bounced',
   ),
-  queueDue: table(19, { due: 'u64', queue: 'u64', n: 'u32' }, {}, 'a lease that expires is the only recovery: a leased recipient is due at the end of its lease'),
+  queueDue: table(
+    19,
+    { due: 'u64', queue: 'u64', n: 'u32' },
+    {},
+    'a lease that expires is the only recovery: a leased recipient is due at the end of its lease',
+  ),
   subscription: table(20, { account: 'u32', name: 'text' }, {}, 'RFC 3501 §6.3.6: a name may be subscribed and not exist'),
   authFailure: table(21, { key: 'text' }, { count: u32, since: u53 }, 'brute-force limits survive a crash; key is an address prefix or a login'),
-  certificate: table(
-    22,
-    { host: 'text' },
-    { certificatePem: text(64 * 1024), keyPem: text(64 * 1024), notAfter: u53, selfSigned: bool },
-    'TLS identities',
-  ),
+  certificate: table(22, { host: 'text' }, { certificatePem: text(64 * 1024), keyPem: text(64 * 1024), notAfter: u53, selfSigned: bool }, 'TLS identities'),
+  removed: table(23, { mailbox: 'u32' }, {}, 'a deleted mailbox whose pages the collector still has to release: deleting a large one takes no longer'),
 } as const;
 
 export type TableName = keyof typeof tables;
@@ -181,7 +187,10 @@ export const notify = { never: 1, success: 2, failure: 4, delay: 8 } as const;
 export const describeSchema = (): string[] =>
   Object.entries(tables).map(([name, t]) => {
     const key = Object.entries(t.key).map(([k, p]) => `${k}:${p}`);
-    const value = t.raw ? 'raw' : Object.entries(t.value as Fields).map(([k, f]) => `${k}:${f.is}`).join(', ');
+    const value = t.raw
+      ? 'raw'
+      : Object.entries(t.value as Fields)
+          .map(([k, f]) => `${k}:${f.is}`)
+          .join(', ');
     return `${t.number} ${name} (${key.join(', ')}) -> (${value})  ${t.why}`;
   });
-

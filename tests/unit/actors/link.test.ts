@@ -1,3 +1,5 @@
+// Links over real Unix sockets: answers, refusals, events, back-pressure, and what a lost link means.
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';

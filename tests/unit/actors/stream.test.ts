@@ -1,3 +1,5 @@
+// Real streams: plain, TLS, STARTTLS, and what breaks them.
+
 import { createSecureContext } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import { realWorld } from '../../../actors/platform.ts';

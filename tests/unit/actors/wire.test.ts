@@ -1,9 +1,38 @@
+// Messages are exactly as they are declared: what differs in type, length or arity is refused.
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { bin, bool, call, list, nullable, oneOf, openFrame, packMessage, packRecord, protocol, record, text, u32, u53, unpackMessage, unpackRecord } from '../../../actors/wire.ts';
+import {
+  bin,
+  bool,
+  call,
+  list,
+  nullable,
+  oneOf,
+  openFrame,
+  packMessage,
+  packRecord,
+  protocol,
+  record,
+  text,
+  u32,
+  u53,
+  unpackMessage,
+  unpackRecord,
+} from '../../../actors/wire.ts';
 
 const fields = { n: u53, name: text(10), body: bin(8), on: bool, kind: oneOf('a', 'b'), rows: list(record({ id: u32, note: nullable(text(5)) }), 3) };
-const value = { n: 2 ** 40, name: 'né', body: new Uint8Array([1, 2]), on: true, kind: 'b' as const, rows: [{ id: 1, note: null }, { id: 2, note: 'x' }] };
+const value = {
+  n: 2 ** 40,
+  name: 'né',
+  body: new Uint8Array([1, 2]),
+  on: true,
+  kind: 'b' as const,
+  rows: [
+    { id: 1, note: null },
+    { id: 2, note: 'x' },
+  ],
+};
 
 describe('the wire', () => {
   test('a message comes back as it went, without names', () => {

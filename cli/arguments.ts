@@ -1,0 +1,97 @@
+// argv to options, by the rows of the option table. Guarantees: what is not declared is refused with the reason; a value
+// is checked before a verb sees it.
+
+import { isIpAddress } from '../storage/addresses.ts';
+import { UsageError } from './output.ts';
+
+interface OptionRow {
+  /** How the value is called in the usage; null: a switch. */
+  readonly value: string | null;
+  readonly about: string;
+}
+export const options = {
+  data: { value: 'DIR', about: 'where the site keeps everything' },
+  listen: { value: 'ADDR', about: 'the one address to listen on; all of the machine without it' },
+  'port-offset': { value: 'N', about: 'added to each standard port' },
+  json: { value: null, about: 'answer in JSON' },
+  deep: { value: null, about: 'also hash every message body' },
+  document: { value: null, about: 'the JSON Schema of the document, not of the tables' },
+  print: { value: null, about: 'print the unit and change nothing' },
+  bin: { value: 'FILE', about: 'where the executable goes' },
+  index: { value: 'N', about: 'which of several' },
+  demo: { value: null, about: 'passwords in clear from loopback' },
+} as const satisfies Readonly<Record<string, OptionRow>>;
+export type OptionName = keyof typeof options;
+
+/** What a verb is given. Only the options that its row names are ever set. */
+export interface Arguments {
+  readonly operands: readonly string[];
+  readonly data: string | undefined;
+  readonly listen: string | undefined;
+  readonly portOffset: number | undefined;
+  readonly json: boolean;
+  readonly deep: boolean;
+  readonly document: boolean;
+  readonly print: boolean;
+  readonly bin: string | undefined;
+  readonly index: number;
+  readonly demo: boolean;
+}
+
+/** `argv` without the verb. Throws a UsageError for anything which `allowed` does not name. */
+export function parseArguments(argv: readonly string[], allowed: readonly OptionName[]): Arguments {
+  const operands: string[] = [];
+  const given = new Map<OptionName, string>();
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i] as string;
+    if (word === '--') {
+      operands.push(...argv.slice(i + 1));
+      break;
+    }
+    if (!word.startsWith('-') || word === '-') {
+      operands.push(word);
+      continue;
+    }
+    const [name, attached] = split(word);
+    if (!isOption(name) || !allowed.includes(name)) throw new UsageError(`there is no option ${word.split('=')[0]} here`);
+    if (given.has(name)) throw new UsageError(`--${name} is given twice`);
+    const wanted = options[name].value;
+    if (wanted === null && attached !== undefined) throw new UsageError(`--${name} takes no value`);
+    const value = wanted === null ? '' : (attached ?? argv[++i]);
+    if (value === undefined || (wanted !== null && value === '')) throw new UsageError(`--${name} needs a value: --${name} ${wanted}`);
+    given.set(name, value);
+  }
+  return {
+    operands,
+    data: given.get('data'),
+    listen: address(given.get('listen')),
+    portOffset: whole(given, 'port-offset', 60_000),
+    json: given.has('json'),
+    deep: given.has('deep'),
+    document: given.has('document'),
+    print: given.has('print'),
+    bin: given.get('bin'),
+    index: whole(given, 'index', 1_000) ?? 0,
+    demo: given.has('demo'),
+  };
+}
+
+function split(word: string): readonly [string, string | undefined] {
+  const at = word.indexOf('=');
+  return at < 0 ? [word.slice(2), undefined] : [word.slice(2, at), word.slice(at + 1)];
+}
+const isOption = (name: string): name is OptionName => Object.hasOwn(options, name);
+
+function address(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  const bare = text === 'localhost' ? '127.0.0.1' : text.replace(/^\[(.*)\]$/, '$1');
+  if (!isIpAddress(bare)) throw new UsageError(`--listen takes an IP address, such as 127.0.0.1 or ::1, not ${JSON.stringify(text)}`);
+  return bare;
+}
+
+function whole(given: ReadonlyMap<OptionName, string>, name: OptionName, max: number): number | undefined {
+  const text = given.get(name);
+  if (text === undefined) return undefined;
+  if (!/^[0-9]{1,6}$/.test(text) || Number(text) > max) throw new UsageError(`--${name} takes a number from 0 to ${max}, not ${JSON.stringify(text)}`);
+  return Number(text);
+}

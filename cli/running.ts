@@ -1,0 +1,22 @@
+// Whether a site runs here: what its supervisor says.
+
+import { existsSync } from 'node:fs';
+import { link } from '../actors/link.ts';
+import { Supervision, type SupervisionProtocol } from '../actors/supervision.ts';
+import type { Answer } from '../actors/wire.ts';
+import type { World } from '../actors/world.ts';
+import { place } from './place.ts';
+
+export type Processes = Answer<SupervisionProtocol, 'processes'>;
+
+/** What the supervisor of the site in the current directory says of its processes; null when none runs. */
+export function askSupervisor(world: World): Promise<Processes | null> {
+  if (!existsSync(place.supervisorSocket)) return Promise.resolve(null);
+  return new Promise((resolve) => {
+    const supervisor = link(world, place.supervisorSocket, Supervision, { onLost: () => resolve(null) });
+    supervisor.ask('processes', {}).then(
+      (answer) => resolve('processes' in answer ? answer : null),
+      () => resolve(null),
+    );
+  });
+}

@@ -1,0 +1,37 @@
+// What `mailsite`, `mailsite help` and `mailsite help VERB` print, from the rows of the verb table.
+
+import { type OptionName, options } from './arguments.ts';
+import { bold } from './output.ts';
+
+export interface UsageRow {
+  readonly operands: string;
+  readonly options: readonly OptionName[];
+  readonly about: string;
+  /** Not shown: the program says it to itself. */
+  readonly hidden?: true;
+}
+export type UsageRows = Readonly<Record<string, UsageRow>>;
+
+const optionText = (name: OptionName): string => `--${name}${options[name].value === null ? '' : ` ${options[name].value}`}`;
+
+export function usage(verbs: UsageRows): string {
+  const shown = Object.entries(verbs).filter(([, row]) => row.hidden !== true);
+  const left = shown.map(([name, row]) => `${name}${row.operands === '' ? '' : ` ${row.operands}`}`);
+  const wide = Math.max(...left.map((text) => text.length));
+  return [
+    `${bold('mailsite')}: a whole mail site in one executable`,
+    '',
+    ...shown.map(([, row], i) => `  mailsite ${(left[i] ?? '').padEnd(wide)}   ${row.about}`),
+    '',
+    'mailsite help VERB tells the options of one. To look around first: mailsite demo',
+  ].join('\n');
+}
+
+export function usageOf(name: string, row: UsageRow): string {
+  const wide = Math.max(0, ...row.options.map((option) => optionText(option).length));
+  return [
+    `mailsite ${name}${row.operands === '' ? '' : ` ${row.operands}`}${row.options.map((option) => ` [${optionText(option)}]`).join('')}`,
+    `  ${row.about}`,
+    ...(row.options.length > 0 ? ['', ...row.options.map((option) => `  ${optionText(option).padEnd(wide)}   ${options[option].about}`)] : []),
+  ].join('\n');
+}

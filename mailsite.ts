@@ -1,0 +1,91 @@
+// argv → verb. One row a verb; a verb imports what it needs when it runs, so that every start is fast.
+// Exit codes: 0 done, 1 failed, 2 usage. An error is one line on stderr: what, why, what to do.
+
+import { type Arguments, type OptionName, parseArguments } from './cli/arguments.ts';
+import { complain, Failure, print, UsageError } from './cli/output.ts';
+import { type UsageRow, usage, usageOf } from './cli/usage.ts';
+
+interface Verb extends UsageRow {
+  /** How many words stand after the verb. */
+  readonly arity: readonly [least: number, most: number];
+  /** Resolves with the exit code (nothing: 0), or never, where the process lives on. */
+  readonly run: (given: Arguments) => Promise<number | undefined>;
+}
+
+const verb = (operands: string, options: readonly OptionName[], about: string, run: (given: Arguments) => Promise<unknown>): Verb => ({
+  operands,
+  options,
+  about,
+  arity: [operands.split(' ').filter((word) => /^[A-Z]/.test(word)).length, operands === '' ? 0 : operands.split(' ').length],
+  run: async (given) => {
+    const code = await run(given);
+    return typeof code === 'number' ? code : 0;
+  },
+});
+
+const forever = (): Promise<never> => new Promise(() => {});
+
+const verbs: Readonly<Record<string, Verb>> = {
+  run: verb('', ['data', 'listen', 'port-offset'], 'run the site; what systemd starts', async (given) => {
+    const [{ runSite }, { dataDirectory }] = await Promise.all([import('./cli/run.ts'), import('./cli/place.ts')]);
+    await runSite({ data: dataDirectory(given.data), listen: given.listen, portOffset: given.portOffset ?? 0, demo: false, output: 'inherit' });
+    return forever();
+  }),
+  demo: verb('', ['data', 'listen', 'port-offset'], 'a site with two accounts and some mail on high ports, to look around', async (given) =>
+    (await import('./cli/demo.ts')).demo(given),
+  ),
+  apply: verb('FILE', ['data', 'json'], 'make a document the configuration in force (- reads stdin)', async (given) =>
+    (await import('./cli/apply.ts')).apply(given),
+  ),
+  status: verb('', ['data', 'json'], 'the site at a glance: mail, queue, processes', async (given) => (await import('./cli/status.ts')).status(given)),
+  check: verb('', ['data', 'deep', 'json'], 'prove that the data is whole; says every problem', async (given) => (await import('./cli/check.ts')).check(given)),
+  tree: verb('', ['json'], 'the supervision tree', async (given) => (await import('./cli/show.ts')).tree(given)),
+  wire: verb('', ['json'], 'the messages between processes', async (given) => (await import('./cli/show.ts')).wire(given)),
+  schema: verb('', ['document', 'json'], 'the tables, or the JSON Schema of the document', async (given) => (await import('./cli/show.ts')).schema(given)),
+  install: verb('', ['bin', 'print', 'json'], 'install as a systemd service and start it', async (given) => (await import('./cli/install.ts')).install(given)),
+  uninstall: verb('', ['bin', 'json'], 'remove the service; the data stays', async (given) => (await import('./cli/install.ts')).uninstall(given)),
+  version: verb('', ['json'], 'which program this is', async (given) => (await import('./cli/show.ts')).version(given)),
+  help: verb('[verb]', [], 'this page, or the options of one verb', async (given) => help(given.operands[0])),
+  role: {
+    ...verb('NAME', ['index', 'demo'], 'a process of the site; the supervisor starts it', async (given) => {
+      await (await import('./cli/role.ts')).runRole(given.operands[0] as string, { index: given.index, demo: given.demo });
+      return forever();
+    }),
+    hidden: true,
+  },
+};
+
+function help(name: string | undefined): number {
+  const row = name === undefined ? undefined : verbs[name];
+  if (name !== undefined && row === undefined) throw new UsageError(`there is no verb ${JSON.stringify(name)}`);
+  print(name !== undefined && row !== undefined ? usageOf(name, row) : usage(verbs));
+  return 0;
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [word = 'help', ...rest] = argv;
+  const name = word === '--help' || word === '-h' ? 'help' : word === '--version' ? 'version' : word;
+  const row = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
+  if (row === undefined) throw new UsageError(`there is no verb ${JSON.stringify(word)}`);
+  if (rest.includes('--help') || rest.includes('-h')) return help(name);
+  const given = parseArguments(rest, row.options);
+  const [least, most] = row.arity;
+  if (given.operands.length < least || given.operands.length > most) {
+    throw new UsageError(given.operands.length < least ? `${name} needs ${row.operands}` : `${name} does not take ${JSON.stringify(given.operands[most])}`);
+  }
+  return (await row.run(given)) ?? 0;
+}
+
+/** One line, whatever happened: what, why, what to do. */
+function explain(error: unknown): string {
+  const text = (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, ' ');
+  if (error instanceof UsageError) return `${text}; mailsite help tells what there is`;
+  return error instanceof Failure ? text : `${process.argv[2]} broke off (${text}): mailsite check tells whether the data is whole`;
+}
+
+try {
+  process.exit(await main(process.argv.slice(2)));
+} catch (error) {
+  complain(explain(error));
+  process.exit(error instanceof UsageError ? 2 : 1);
+}

@@ -1,0 +1,319 @@
+// The storage actor: the only writer of a site. Guarantees (M1): an answer is given after the durable commit that holds
+// all of what it says; a refused command changed nothing; commands take effect in the order they came. While one commit
+// is syncing the next batch gathers (group commit).
+//
+// States of a batch: gathered → run on one overlay → sealed (numbered, journalled) → committing → answered → told to
+// subscribers. The commit point is `engine.commit` resolving. A handler that throws, or an engine that fails other than
+// for room, crashes the actor before anything is answered; its process starts again from what is durable.
+
+import { actor, LinkLost, type Peer } from '../actors/actor.ts';
+import { assert } from '../actors/assert.ts';
+import { limits } from '../actors/limits.ts';
+import { type Ask, isRefusal, type Refusal, refuse } from '../actors/wire.ts';
+import type { World } from '../actors/world.ts';
+import { site } from './commands/site.ts';
+import { type CommandName, commands, frugal } from './commands/table.ts';
+import { recover } from './commands/transfer.ts';
+import { DiskFull, type Engine } from './engine.ts';
+import { sealBatch } from './journal.ts';
+import { Store, type StoreProtocol } from './messages.ts';
+import { above, maxRanges, type Ranges, sizeOf } from './ranges.ts';
+import { prefixRange } from './rows.ts';
+import { type Batch, createBatch, type Notices, type Tx } from './tx.ts';
+
+type P = StoreProtocol;
+interface Waiting {
+  readonly kind: CommandName;
+  readonly run: (tx: Tx) => object;
+  readonly octets: number;
+  readonly resolve: (answer: object) => void;
+  readonly reject: (error: unknown) => void;
+}
+interface State {
+  readonly world: World;
+  readonly engine: Engine;
+  readonly subscribers: Map<number, Peer<P>>;
+  /** Live transfers and the links they came by: others are dead. */
+  readonly transfers: Map<number, number>;
+  readonly linked: Set<number>;
+  readonly waiting: Waiting[];
+  running: boolean;
+  dead: boolean;
+  commit: number;
+  batches: number;
+  commands: number;
+  /** Since when there has been no room (monotonic ms), or null. */
+  fullSince: number | null;
+}
+
+export const storage = actor({
+  name: 'storage',
+  protocol: Store,
+
+  async start(world: World, engine: Engine): Promise<State> {
+    const began = world.monotonicMs();
+    const lineage = Buffer.from(world.random(16)).toString('hex');
+    const state: State = {
+      world,
+      engine,
+      subscribers: new Map(),
+      transfers: new Map(),
+      linked: new Set(),
+      waiting: [],
+      running: false,
+      dead: false,
+      commit: 0,
+      batches: 0,
+      commands: 0,
+      fullSince: null,
+    };
+    engine.refresh();
+    const batch = createBatch(engine);
+    batch.command(
+      (tx) => recover(tx, lineage),
+      () => true,
+    );
+    state.commit = site(batch).commit;
+    if (!batch.empty) await recovered(state, batch);
+    world.log('store.open', { engine: engine.name, commit: state.commit, ms: Math.round(world.monotonicMs() - began) });
+    return state;
+  },
+
+  handle: {
+    subscribe(state, _ask, peer) {
+      state.subscribers.set(peer.id, peer);
+      tie(state, peer);
+      return { commit: state.commit };
+    },
+    readersGone(state) {
+      state.engine.readersGone();
+      return {};
+    },
+    stats(state) {
+      return { commit: state.commit, queued: countQueue(state.engine), batches: state.batches, commands: state.commands, full: state.fullSince !== null };
+    },
+    async beginTransfer(state, ask, peer) {
+      const answer = await submit(state, 'beginTransfer', ask);
+      if (isRefusal(answer)) return answer;
+      state.transfers.set(answer.transfer, peer.id);
+      tie(state, peer);
+      return answer;
+    },
+    appendTransfer(state, ask, peer) {
+      if (state.transfers.get(ask.transfer) !== peer.id) return refuse('noSuchTransfer');
+      return submit(state, 'appendTransfer', ask);
+    },
+    dropTransfer(state, ask, peer) {
+      if (state.transfers.get(ask.transfer) !== peer.id) return {};
+      state.transfers.delete(ask.transfer);
+      return submit(state, 'dropTransfer', ask);
+    },
+    deliver: (state, ask) => claiming(state, ask, submit(state, 'deliver', ask)),
+    append: (state, ask) => claiming(state, ask, submit(state, 'append', ask)),
+    store: (state, ask) => submit(state, 'store', ask),
+    copy: (state, ask) => (ask.move ? moveInSteps(state, ask) : submit(state, 'copy', ask)),
+    expunge: (state, ask) => expungeInSteps(state, ask),
+    claimRecent: (state, ask) => submit(state, 'claimRecent', ask),
+    createMailbox: (state, ask) => submit(state, 'createMailbox', ask),
+    deleteMailbox: (state, ask) => submit(state, 'deleteMailbox', ask),
+    renameMailbox: (state, ask) => submit(state, 'renameMailbox', ask),
+    subscribeMailbox: (state, ask) => submit(state, 'subscribeMailbox', ask),
+    claimQueue: (state, ask) => submit(state, 'claimQueue', ask),
+    reportQueue: (state, ask) => claiming(state, ask, submit(state, 'reportQueue', ask)),
+    applyConfig: (state, ask) => submit(state, 'applyConfig', ask),
+    putCertificate: (state, ask) => submit(state, 'putCertificate', ask),
+    rehash: (state, ask) => submit(state, 'rehash', ask),
+    authFailed: (state, ask) => submit(state, 'authFailed', ask),
+    authSucceeded: (state, ask) => submit(state, 'authSucceeded', ask),
+    collect: (state, ask) => submit(state, 'collect', ask),
+  },
+});
+
+/** A full disk does not keep a site from being read: what start wanted to write is done by the collector later. */
+async function recovered(state: State, batch: Batch): Promise<void> {
+  const isNew = state.commit === 0;
+  const commit = sealBatch(batch);
+  try {
+    await state.engine.commit(batch.writes());
+    state.commit = commit;
+  } catch (error) {
+    if (isNew || !(error instanceof DiskFull)) throw error;
+    noRoom(state, error);
+  }
+}
+
+/** Remembers a link, so that its end is the end of its subscription and of its transfers. */
+function tie(state: State, peer: Peer<P>): void {
+  if (state.linked.has(peer.id)) return;
+  state.linked.add(peer.id);
+  peer.onGone(() => {
+    state.linked.delete(peer.id);
+    state.subscribers.delete(peer.id);
+    for (const [transfer, owner] of state.transfers) {
+      if (owner !== peer.id) continue;
+      state.transfers.delete(transfer);
+      // A crash of the actor is told by those who wait for it.
+      submit(state, 'dropTransfer', { transfer }).catch(() => {});
+    }
+  });
+}
+
+/** EXPUNGE of a large folder is several commits, so that it neither holds up the others nor grows with the folder. What
+ *  was removed before a refusal stays removed, and is told. */
+async function expungeInSteps(state: State, ask: Ask<P, 'expunge'>): Promise<AnswerOf<'expunge'> | Refusal> {
+  let done = await submit(state, 'expunge', ask);
+  for (let step = done; !isRefusal(done) && !isRefusal(step) && wholeStep(step.expunged) && done.expunged.length < mostRanges; ) {
+    step = await submit(state, 'expunge', { ...ask, uids: above(ask.uids, step.expunged.at(-1) as number) });
+    if (!isRefusal(step)) done = { expunged: [...done.expunged, ...step.expunged], modseq: step.modseq };
+  }
+  return done;
+}
+
+/** MOVE likewise (RFC 6851 §3.3). */
+async function moveInSteps(state: State, ask: Ask<P, 'copy'>): Promise<AnswerOf<'copy'> | Refusal> {
+  let done = await submit(state, 'copy', ask);
+  for (let step = done; !isRefusal(done) && !isRefusal(step) && wholeStep(step.from) && done.from.length < mostRanges; ) {
+    step = await submit(state, 'copy', { ...ask, uids: above(ask.uids, step.from.at(-1) as number) });
+    if (!isRefusal(step)) done = { ...step, from: [...done.from, ...step.from], to: [...done.to, ...step.to] };
+  }
+  return done;
+}
+
+/** Was it a step after which there may be more? */
+const wholeStep = (uids: Ranges): boolean => sizeOf(uids) >= limits.messagesPerCommit;
+/** An answer takes the ranges of one more step above this. */
+const mostRanges = maxRanges - 4 * limits.messagesPerCommit;
+
+interface Carries {
+  readonly chunks?: readonly Uint8Array[];
+  readonly content?: Carries;
+  readonly mails?: readonly { readonly content: Carries }[];
+  readonly transfer?: number;
+}
+
+/** A transfer that a command claimed is no transfer any more. */
+async function claiming<T extends object>(state: State, ask: Carries, answer: Promise<T>): Promise<T> {
+  const done = await answer;
+  if (isRefusal(done)) return done;
+  for (const { transfer } of [ask.content, ...(ask.mails ?? []).map((m) => m.content)].filter((c) => c !== undefined)) state.transfers.delete(transfer ?? 0);
+  return done;
+}
+
+type AnswerOf<K extends CommandName> = Exclude<ReturnType<(typeof commands)[K]>, Refusal>;
+
+function submit<K extends CommandName>(state: State, kind: K, ask: Ask<P, K>): Promise<AnswerOf<K> | Refusal> {
+  return new Promise((resolve, reject) => {
+    if (state.dead) return reject(new LinkLost('storage'));
+    const run = (tx: Tx): object => (commands[kind] as (tx: Tx, ask: Ask<P, K>) => object)(tx, ask);
+    state.waiting.push({ kind, run, octets: octetsOf(ask as Carries), resolve: resolve as (answer: object) => void, reject });
+    if (state.running) return;
+    state.running = true;
+    // After this turn: what came with this message is in the batch as well.
+    queueMicrotask(() => void pump(state));
+  });
+}
+
+/** Body octets that a command carries. */
+function octetsOf({ chunks, content, mails }: Carries): number {
+  let octets = 0;
+  for (const chunk of chunks ?? []) octets += chunk.length;
+  if (content) octets += octetsOf(content);
+  for (const mail of mails ?? []) octets += octetsOf(mail.content);
+  return octets;
+}
+
+async function pump(state: State): Promise<void> {
+  let batch: Waiting[] = [];
+  try {
+    while (state.waiting.length > 0) {
+      batch = gather(state);
+      await runBatch(state, batch);
+    }
+    state.running = false;
+  } catch (error) {
+    // Nothing is written any more. All who wait learn of the same end, and the actor crashes once.
+    state.dead = true;
+    for (const { reject } of [...batch, ...state.waiting.splice(0)]) reject(error);
+  }
+}
+
+function gather(state: State): Waiting[] {
+  let octets = 0;
+  let count = 0;
+  for (const { octets: more } of state.waiting) {
+    if (count > 0 && (count >= limits.batchCommands || octets + more > limits.batchOctets)) break;
+    octets += more;
+    count++;
+  }
+  return state.waiting.splice(0, count);
+}
+
+async function runBatch(state: State, waiting: readonly Waiting[]): Promise<void> {
+  const failed = await tryBatch(state, waiting);
+  if (failed === null) return;
+  noRoom(state, failed);
+  const no = refuse('full', failed.message);
+  const again = waiting.filter(({ kind }) => frugal.has(kind));
+  for (const w of waiting) if (!frugal.has(w.kind) || again.length === waiting.length) w.resolve(no);
+  if (again.length === 0 || again.length === waiting.length) return;
+  if ((await tryBatch(state, again)) !== null) for (const { resolve } of again) resolve(no);
+}
+
+/** Runs, commits and answers. When there is no room nobody is answered, and why is returned. */
+async function tryBatch(state: State, waiting: readonly Waiting[]): Promise<DiskFull | null> {
+  const { engine } = state;
+  engine.refresh();
+  const batch = createBatch(engine);
+  const answers = waiting.map(({ run }) => batch.command(run, (answer) => !isRefusal(answer)));
+  const notices = batch.notices();
+  if (!batch.empty) {
+    const commit = sealBatch(batch);
+    assert(commit > state.commit, 'commits are numbered upwards');
+    try {
+      await engine.commit(batch.writes());
+    } catch (error) {
+      if (error instanceof DiskFull) return error;
+      throw error;
+    }
+    state.commit = commit;
+    state.batches++;
+    roomAgain(state);
+  }
+  state.commands += waiting.length;
+  for (const [i, { resolve }] of waiting.entries()) resolve(answers[i] as object);
+  tell(state, notices);
+  return null;
+}
+
+function noRoom(state: State, error: DiskFull): void {
+  if (state.fullSince !== null) return;
+  state.fullSince = state.world.monotonicMs();
+  state.world.log('store.full', { error: error.message });
+}
+
+function roomAgain(state: State): void {
+  if (state.fullSince === null) return;
+  state.world.log('store.room', { sinceMs: Math.round(state.world.monotonicMs() - state.fullSince) });
+  state.fullSince = null;
+}
+
+/** A change event names at most so many (messages.ts). */
+const changesPerEvent = 10_000;
+
+function tell(state: State, { changes, rev, due }: Notices): void {
+  for (const peer of state.subscribers.values()) {
+    for (let at = 0; at < changes.length; at += changesPerEvent) {
+      peer.emit('changed', { commit: state.commit, changes: changes.slice(at, at + changesPerEvent) });
+    }
+    if (rev !== null) peer.emit('configured', { rev });
+    if (due !== null) peer.emit('queued', { due });
+  }
+}
+
+function countQueue(engine: Engine): number {
+  engine.refresh();
+  const { from, to } = prefixRange('queue');
+  let count = 0;
+  for (const _ of engine.keys(from, to)) count++;
+  return count;
+}

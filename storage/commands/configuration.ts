@@ -1,0 +1,102 @@
+// The desired document, certificates and credentials. Guarantees (U2): a document is applied whole, in one transaction, or
+// not at all; the account of an address that comes back is the one it had; what a user set is not undone by a document
+// which says what it said before.
+
+import { refuse } from '../../actors/wire.ts';
+import type { Account, Document } from '../document.ts';
+import type { Row } from '../rows.ts';
+import type { Tx } from '../tx.ts';
+import { createDefaults } from './mailbox.ts';
+import { type Command, takeId } from './site.ts';
+
+export const applyConfig: Command<'applyConfig'> = (tx, { now, document: text }) => {
+  const was = tx.get('config', {});
+  if (was?.document === text) return { rev: was.rev };
+  const before = was ? (JSON.parse(was.document) as Document) : null;
+  const document = JSON.parse(text) as Document;
+  const accounts = applyAccounts(tx, document, before, now);
+  applyDomains(tx, document);
+  applyAddresses(tx, document, accounts);
+  const rev = (was?.rev ?? 0) + 1;
+  tx.put('config', {}, { rev, appliedAt: now, document: text });
+  tx.configured(rev);
+  return { rev };
+};
+
+/** Accounts by address, those of the document and those of earlier ones. */
+function applyAccounts(tx: Tx, document: Document, before: Document | null, now: number): Map<string, number> {
+  const passwords = new Map(before?.accounts.map((a) => [a.address, a.password]));
+  const known = new Map<string, { account: number; row: Row<'account'> }>();
+  for (const { key, row } of tx.scan('account', [])) known.set(row.address, { account: key.account, row });
+  const wanted = new Set(document.accounts.map((a) => a.address));
+  for (const { account, row } of known.values()) {
+    if (row.present && !wanted.has(row.address)) tx.put('account', { account }, { ...row, present: false });
+  }
+  const accounts = new Map<string, number>();
+  for (const a of document.accounts) {
+    const found = known.get(a.address);
+    accounts.set(a.address, found ? found.account : createAccount(tx, a, now));
+    if (found) updateAccount(tx, found.account, found.row, a, passwords.get(a.address) !== a.password);
+  }
+  return accounts;
+}
+
+function createAccount(tx: Tx, a: Account, now: number): number {
+  const account = takeId(tx, 'nextAccount');
+  const { address, name, password, quotaBytes, enabled } = a;
+  tx.put('account', { account }, { address, name, password, quotaBytes, usedBytes: 0, messages: 0, enabled, present: true });
+  createDefaults(tx, account, now);
+  return account;
+}
+
+function updateAccount(tx: Tx, account: number, row: Row<'account'>, a: Account, newPassword: boolean): void {
+  const { name, quotaBytes, enabled } = a;
+  const next = { ...row, name, quotaBytes, enabled, present: true, password: newPassword ? a.password : row.password };
+  const same = (Object.keys(next) as (keyof typeof next)[]).every((field) => next[field] === row[field]);
+  if (!same) tx.put('account', { account }, next);
+}
+
+function applyDomains(tx: Tx, document: Document): void {
+  const wanted = new Map(document.domains.map(({ name, aliasOf, catchAll, subaddress }) => [name, { aliasOf, catchAll, subaddress }]));
+  for (const { key } of tx.scan('domain', [])) if (!wanted.has(key.name)) tx.delete('domain', key);
+  for (const [name, row] of wanted) if (!same(tx.get('domain', { name }), row)) tx.put('domain', { name }, row);
+}
+
+function applyAddresses(tx: Tx, document: Document, accounts: ReadonlyMap<string, number>): void {
+  const wanted = new Map<string, Row<'address'>>();
+  for (const { address, to } of document.aliases) wanted.set(address, { kind: 'alias', account: 0, to });
+  for (const [address, account] of accounts) wanted.set(address, { kind: 'account', account, to: [] });
+  for (const { key } of tx.scan('address', [])) if (!wanted.has(key.address)) tx.delete('address', key);
+  for (const [address, row] of wanted) if (!same(tx.get('address', { address }), row)) tx.put('address', { address }, row);
+}
+
+const same = (a: object | undefined, b: object): boolean => a !== undefined && JSON.stringify(a) === JSON.stringify(b);
+
+export const putCertificate: Command<'putCertificate'> = (tx, { host, ...row }) => {
+  if (same(tx.get('certificate', { host: host.toLowerCase() }), row)) return {};
+  tx.put('certificate', { host: host.toLowerCase() }, row);
+  tx.configured(tx.get('config', {})?.rev ?? 0);
+  return {};
+};
+
+export const rehash: Command<'rehash'> = (tx, { account, was, password }) => {
+  const row = tx.get('account', { account });
+  if (!row) return refuse('noSuchAccount');
+  if (row.password !== was) return refuse('conflict', 'the password changed');
+  if (password !== was) tx.put('account', { account }, { ...row, password });
+  return {};
+};
+
+export const authFailed: Command<'authFailed'> = (tx, { now, windowMs, keys }) => ({
+  counts: keys.map((key) => {
+    const row = tx.get('authFailure', { key });
+    const next = row && now - row.since < windowMs ? { count: row.count + 1, since: row.since } : { count: 1, since: now };
+    tx.put('authFailure', { key }, next);
+    return next.count;
+  }),
+});
+
+export const authSucceeded: Command<'authSucceeded'> = (tx, { keys }) => {
+  for (const key of keys) if (tx.get('authFailure', { key })) tx.delete('authFailure', { key });
+  return {};
+};

@@ -1,0 +1,98 @@
+// The outbound queue. Guarantees (Q1): a recipient's row stays until it is reported delivered or failed; a leased one is
+// due again when its lease ends, which is the only recovery there is; every recipient has exactly one row in the order of
+// what is due.
+//
+// States of a recipient: due → leased (claimQueue) → gone (done, failed) or due later (later). The commit point of an
+// outcome is the commit of reportQueue, which holds the bounce or the report it causes as well.
+
+import { assert } from '../../actors/assert.ts';
+import { isRefusal } from '../../actors/wire.ts';
+import { domainOf } from '../addresses.ts';
+import type { Row } from '../rows.ts';
+import type { Tx } from '../tx.ts';
+import { release } from './blob.ts';
+import { deliverMail, type Mail } from './deliver.ts';
+import { type Command, takeId } from './site.ts';
+
+/** Puts a mail's remote recipients into the queue, due at once. The queue's number. */
+export function enqueue(tx: Tx, mail: Mail, blob: number, now: number, expiryMs: number): number {
+  const queue = takeId(tx, 'nextQueue');
+  const { envelopeFrom, skip, account, ret, envid, smtputf8, eightBit } = mail;
+  const row = { blob, skip, envelopeFrom, account, arrivedAt: now, expiresAt: now + expiryMs, ret, envid, smtputf8, eightBit };
+  tx.put('queue', { queue }, { ...row, recipients: mail.remote.length });
+  const state = { attempts: 0, due: now, leaseUntil: 0, warned: false, lastCode: '', lastError: '', lastHost: '' };
+  for (const [n, { address, notify, orcpt }] of mail.remote.entries()) {
+    tx.put('queueRecipient', { queue, n }, { address, domain: domainOf(address).toLowerCase().slice(0, 255), notify, orcpt, ...state });
+    tx.put('queueDue', { due: now, queue, n }, {});
+  }
+  tx.queued(now);
+  return queue;
+}
+
+function reschedule(tx: Tx, queue: number, n: number, row: Row<'queueRecipient'>, change: Partial<Row<'queueRecipient'>> & { readonly due: number }): void {
+  tx.delete('queueDue', { due: row.due, queue, n });
+  tx.put('queueRecipient', { queue, n }, { ...row, ...change });
+  tx.put('queueDue', { due: change.due, queue, n }, {});
+}
+
+/** Recipients of busy domains that a claim looks at. */
+const maxSkipped = 1_000;
+const stepAsideMs = 5_000;
+
+export const claimQueue: Command<'claimQueue'> = (tx, { now, leaseMs, limit, skipDomains }) => {
+  assert(leaseMs > 0, 'a lease takes time');
+  const skip = new Set(skipDomains);
+  const due: { queue: number; n: number; domain: string }[] = [];
+  const skipped: { queue: number; n: number; row: Row<'queueRecipient'> }[] = [];
+  let nextDue: number | null = null;
+  for (const { key } of tx.scan('queueDue', [])) {
+    if (key.due > now || due.length >= Math.min(limit, 1_000)) {
+      nextDue = key.due;
+      break;
+    }
+    const { queue, n } = key;
+    const row = tx.get('queueRecipient', { queue, n });
+    assert(row !== undefined, 'what is due is in the queue');
+    if (skip.has(row.domain)) {
+      if (skipped.push({ queue, n, row }) < maxSkipped) continue;
+      // So many wait for busy domains that they would hide the others: they step aside for a while.
+      for (const s of skipped) reschedule(tx, s.queue, s.n, s.row, { due: now + stepAsideMs });
+      nextDue = now;
+      break;
+    }
+    due.push({ queue, n, domain: row.domain });
+    reschedule(tx, queue, n, row, { due: now + leaseMs, leaseUntil: now + leaseMs });
+  }
+  return { due, nextDue: due.length > 0 && (nextDue === null || nextDue > now + leaseMs) ? now + leaseMs : nextDue };
+};
+
+export const reportQueue: Command<'reportQueue'> = (tx, { now, expiryMs, outcomes, mails }) => {
+  for (const { queue, n, outcome, due, ...rest } of outcomes) {
+    const row = tx.get('queueRecipient', { queue, n });
+    // Reported before: the answer was lost, or the lease ended and another attempt was faster.
+    if (!row) continue;
+    if (outcome === 'later') {
+      const attempts = row.attempts + (rest.attempted ? 1 : 0);
+      const last = { warned: row.warned || rest.warned, lastCode: rest.code, lastError: rest.error, lastHost: rest.host };
+      reschedule(tx, queue, n, row, { due, leaseUntil: 0, attempts, ...last });
+      tx.queued(due);
+    } else finish(tx, queue, n, row.due);
+  }
+  for (const mail of mails) {
+    const done = deliverMail(tx, mail, now, expiryMs);
+    if (isRefusal(done)) return done;
+  }
+  return {};
+};
+
+function finish(tx: Tx, queue: number, n: number, due: number): void {
+  const row = tx.get('queue', { queue });
+  assert(row !== undefined && row.recipients > 0, 'a recipient has its message');
+  tx.delete('queueDue', { due, queue, n });
+  tx.delete('queueRecipient', { queue, n });
+  if (row.recipients > 1) tx.put('queue', { queue }, { ...row, recipients: row.recipients - 1 });
+  else {
+    tx.delete('queue', { queue });
+    release(tx, new Map([[row.blob, 1]]));
+  }
+}

@@ -1,0 +1,49 @@
+// Every message of the store that goes through a transaction, and its handler. What is not here is answered by the actor.
+
+import type { CallName } from '../../actors/wire.ts';
+import type { StoreProtocol } from '../messages.ts';
+import { applyConfig, authFailed, authSucceeded, putCertificate, rehash } from './configuration.ts';
+import { deliver } from './deliver.ts';
+import { createMailbox, deleteMailbox, renameMailbox, subscribeMailbox } from './mailbox.ts';
+import { append, claimRecent, copy, expunge, store } from './message.ts';
+import { claimQueue, reportQueue } from './queue.ts';
+import type { Command } from './site.ts';
+import { appendTransfer, beginTransfer, collect, dropTransfer } from './transfer.ts';
+
+type Direct = 'subscribe' | 'readersGone' | 'stats';
+export type CommandName = Exclude<CallName<StoreProtocol>, Direct>;
+
+export const commands: { readonly [K in CommandName]: Command<K> } = {
+  beginTransfer,
+  appendTransfer,
+  dropTransfer,
+  deliver,
+  append,
+  store,
+  copy,
+  expunge,
+  claimRecent,
+  createMailbox,
+  deleteMailbox,
+  renameMailbox,
+  subscribeMailbox,
+  claimQueue,
+  reportQueue,
+  applyConfig,
+  putCertificate,
+  rehash,
+  authFailed,
+  authSucceeded,
+  collect,
+};
+
+/** Commands that take no room for long: on a full disk they are tried alone, so that what frees room gets through. */
+export const frugal: ReadonlySet<CommandName> = new Set<CommandName>([
+  'expunge',
+  'deleteMailbox',
+  'dropTransfer',
+  'collect',
+  'store',
+  'claimQueue',
+  'reportQueue',
+]);

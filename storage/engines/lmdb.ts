@@ -1,0 +1,146 @@
+// LMDB: one file, one table of octets. Guarantees: a commit that resolved is on the disk (fdatasync and meta page, never
+// overlappingSync); a commit that was refused for room wrote nothing; a reader sees what was durable at its last `refresh`.
+// The file is mapped: reading it goes through no writer and no copy but the one into the caller's octets.
+
+import { closeSync, existsSync, openSync, readSync, statfsSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { open, type RangeOptions, type RootDatabase } from 'lmdb';
+import { DiskFull, type Engine, type Reader, type Snapshot, type Write } from '../engine.ts';
+
+type Transaction = NonNullable<RangeOptions['transaction']>;
+/** The package's types leave out what its documentation has: options of point reads, and the size of the last value. */
+type Db = RootDatabase<Uint8Array, Uint8Array> & {
+  getBinary(key: Uint8Array, options?: Within): Uint8Array | undefined;
+  getBinaryFast(key: Uint8Array, options?: Within): Uint8Array | undefined;
+  readonly lastSize: number;
+};
+type Within = { readonly transaction?: Transaction };
+
+export interface LmdbReader extends Reader {
+  /** Pins one commit. Pages freed meanwhile are not used again until it is released. */
+  snapshot(): Snapshot;
+  close(): Promise<void>;
+}
+export interface LmdbEngine extends Engine {
+  snapshot(): Snapshot;
+  close(): Promise<void>;
+}
+
+const options = {
+  encoding: 'binary',
+  keyEncoding: 'binary',
+  noSubdir: true,
+  overlappingSync: false,
+  // With batching by turn, a failed commit also rejects a promise that nobody holds.
+  eventTurnBatching: false,
+  maxReaders: 512,
+} as const;
+
+/** Opens the file at `path` for the one writer; it is created when it is not there. */
+export function openLmdb(path: string): LmdbEngine {
+  if (existsSync(path) && statSync(path).size > 0) mustBeLmdb(path);
+  const db = open<Uint8Array, Uint8Array>({ path, ...options }) as Db;
+  return {
+    ...readerOf(db, {}),
+    name: 'lmdb',
+    commit: (writes) => commit(db, path, writes),
+    readersGone: () => void db.readerCheck(),
+    snapshot: () => snapshotOf(db),
+    close: () => db.close(),
+  };
+}
+
+/** Opens the file for reading beside its writer. Throws when it is not there yet. */
+export function openLmdbReader(path: string): LmdbReader {
+  mustBeLmdb(path);
+  const db = open<Uint8Array, Uint8Array>({ path, ...options, readOnly: true }) as Db;
+  return { ...readerOf(db, {}), snapshot: () => snapshotOf(db), close: () => db.close() };
+}
+
+/** A file that is not LMDB's, or was never begun, is an error here: given to the library it ends the process. */
+function mustBeLmdb(path: string): void {
+  const file = openSync(path, 'r');
+  const head = Buffer.alloc(28);
+  const read = readSync(file, head, 0, head.length, 0);
+  closeSync(file);
+  // the meta page: a page header of 24 octets, then mm_magic
+  if (read < head.length || head.readUInt32LE(24) !== 0xbeefc0de) throw new Error(`${path} is not an LMDB file`);
+}
+
+// A transaction of the write thread, with our writes as its child: what fails inside is rolled back whole (the plain
+// `transaction` would commit what was put before a throw), and the event loop goes on while the disk syncs.
+async function commit(db: Db, path: string, writes: readonly Write[]): Promise<void> {
+  try {
+    await db.childTransaction(() => {
+      for (const [key, value] of writes) {
+        if (value === null) db.removeSync(key);
+        else db.putSync(key, value);
+      }
+    });
+  } catch (error) {
+    const cause = await causeOf(error);
+    throw isFull(cause, path, writes) ? new DiskFull(cause.message) : cause;
+  } finally {
+    db.resetReadTxn();
+  }
+}
+
+/** A failed commit carries a second promise which rejects with the reason, and which must not be left unhandled. */
+async function causeOf(error: unknown): Promise<Error & { code?: unknown }> {
+  const later = (error as { commitError?: Promise<never> }).commitError;
+  try {
+    if (later instanceof Promise) await later;
+  } catch (cause) {
+    return cause as Error;
+  }
+  return error as Error;
+}
+
+const MDB_MAP_FULL = -30_792;
+const MDB_TXN_FULL = -30_788;
+const EIO = 5;
+const ENOSPC = 28;
+const EDQUOT = 122;
+
+// LMDB says EIO when the kernel took only a part of a write, as it does when the disk fills up in the middle of one. It
+// is a failing disk, and not a full one, unless there really is no room.
+function isFull(error: Error & { code?: unknown }, path: string, writes: readonly Write[]): boolean {
+  if (error.code === MDB_MAP_FULL || error.code === MDB_TXN_FULL || error.code === ENOSPC || error.code === EDQUOT) return true;
+  if (error.code !== EIO) return false;
+  let octets = 1024 * 1024;
+  for (const [key, value] of writes) octets += 2 * (key.length + (value?.length ?? 0)) + 8192;
+  const { bavail, bsize } = statfsSync(dirname(path));
+  return bavail * bsize < octets;
+}
+
+const readerOf = (db: Db, within: Within): Reader => ({
+  get: (key) => db.getBinary(key, within),
+  peek(key) {
+    const found = db.getBinaryFast(key, within);
+    // What comes back is the whole shared buffer, with a `length` that is not its own.
+    return found === undefined ? undefined : new Uint8Array(found.buffer, found.byteOffset, db.lastSize);
+  },
+  *range(from, to, { reverse = false, limit } = {}) {
+    const bounds = reverse ? { start: to, exclusiveStart: true, end: from, inclusiveEnd: true, reverse } : { start: from, end: to };
+    for (const { key, value } of db.getRange({ ...bounds, ...(limit === undefined ? {} : { limit }), ...within })) yield [key, value] as const;
+  },
+  *keys(from, to) {
+    yield* db.getKeys({ start: from, end: to, ...within });
+  },
+  refresh() {
+    if (within.transaction === undefined) db.resetReadTxn();
+  },
+});
+
+function snapshotOf(db: Db): Snapshot {
+  db.resetReadTxn();
+  const transaction = db.useReadTransaction();
+  let held = true;
+  return {
+    ...readerOf(db, { transaction }),
+    release() {
+      if (held) transaction.done();
+      held = false;
+    },
+  };
+}

@@ -1,0 +1,212 @@
+// What a command handler sees of the store. Guarantees: reads see the writes of this command and of the commands before
+// it in the same batch; a command that refuses or throws leaves nothing; what is left is one list of writes for one
+// commit, each key once, in key order. Rows are encoded once, when the batch is sealed.
+
+import { assert } from '../actors/assert.ts';
+import type { EventOf } from '../actors/wire.ts';
+import type { Reader, Write } from './engine.ts';
+import type { StoreProtocol } from './messages.ts';
+import { decodeKey, decodeRow, encodeKey, encodeRow, type Key, type Keyed, octetText, type PartValue, type Row, type ScanOptions, scanRange } from './rows.ts';
+import type { TableName } from './schema.ts';
+
+type Changed = EventOf<StoreProtocol, 'changed'>;
+export type Change = Changed['changes'][number];
+
+export interface Tx {
+  get<N extends TableName>(table: N, key: Key<N>): Row<N> | undefined;
+  /** Rows under a prefix, as they are when the scan begins: writing while scanning is allowed and not seen by it. */
+  scan<N extends TableName>(table: N, prefix: readonly PartValue[], options?: ScanOptions<N>): Iterable<Keyed<N>>;
+  /** How many rows are under a prefix, without reading them. */
+  count(table: TableName, prefix: readonly PartValue[]): number;
+  put<N extends TableName>(table: N, key: Key<N>, row: Row<N>): void;
+  delete<N extends TableName>(table: N, key: Key<N>): void;
+  /** What subscribers are told after the commit. */
+  changed(change: Change): void;
+  configured(rev: number): void;
+  queued(due: number): void;
+}
+
+/** What a batch tells its subscribers once it is durable. */
+export interface Notices {
+  readonly changes: readonly Change[];
+  readonly rev: number | null;
+  readonly due: number | null;
+}
+
+export interface Batch extends Tx {
+  /** Runs one command. Its writes stay only if `keep` says so of its result. */
+  command<T>(run: (tx: Tx) => T, keep: (result: T) => boolean): T;
+  readonly empty: boolean;
+  /** Keys written so far, each once, without those of `except`. */
+  touched(except: TableName): Uint8Array[];
+  writes(): Write[];
+  notices(): Notices;
+}
+
+/** `row` undefined: deleted. */
+interface Written {
+  readonly table: TableName;
+  readonly key: Uint8Array;
+  readonly row: Row<TableName> | undefined;
+}
+
+export function createBatch(reader: Reader): Batch {
+  const tables = new Map<TableName, Map<string, Written>>();
+  let undo: { at: Map<string, Written>; name: string; was: Written | undefined }[] = [];
+  let told: Told = { changes: [], rev: null, due: null };
+  const tableMap = (table: TableName): Map<string, Written> => {
+    let map = tables.get(table);
+    if (!map) tables.set(table, (map = new Map()));
+    return map;
+  };
+  const write = (table: TableName, key: Uint8Array, row: Row<TableName> | undefined): void => {
+    const at = tableMap(table);
+    const name = octetText(key);
+    undo.push({ at, name, was: at.get(name) });
+    at.set(name, { table, key, row });
+  };
+  const batch: Batch = {
+    get(table, key) {
+      const octets = encodeKey(table, key);
+      const written = tables.get(table)?.get(octetText(octets));
+      if (written) return written.row as Row<typeof table> | undefined;
+      const found = reader.get(octets);
+      return found === undefined ? undefined : decodeRow(table, found);
+    },
+    *scan(table, prefix, options) {
+      const { from, to } = scanRange(table, prefix, options);
+      const own = writtenBetween(tables.get(table), octetText(from), octetText(to));
+      const below = own.length === 0 ? reader.range(from, to, options) : reader.range(from, to, { ...options, limit: Number.MAX_SAFE_INTEGER });
+      yield* overlay(table, below, own, options) as Generator<Keyed<typeof table>>;
+    },
+    count(table, prefix) {
+      const { from, to } = scanRange(table, prefix);
+      let count = 0;
+      for (const _ of reader.keys(from, to)) count++;
+      for (const [, w] of writtenBetween(tables.get(table), octetText(from), octetText(to))) {
+        if (reader.peek(w.key) === undefined) count += w.row === undefined ? 0 : 1;
+        else count -= w.row === undefined ? 1 : 0;
+      }
+      return count;
+    },
+    put: (table, key, row) => write(table, encodeKey(table, key), row as Row<TableName>),
+    delete: (table, key) => write(table, encodeKey(table, key), undefined),
+    changed: (change) => void told.changes.push(change),
+    configured(rev) {
+      told.rev = rev;
+    },
+    queued(due) {
+      told.due = told.due === null ? due : Math.min(told.due, due);
+    },
+    command(run, keep) {
+      undo = [];
+      const before: Told = { changes: [], rev: told.rev, due: told.due };
+      const mark = told.changes.length;
+      const back = (): void => {
+        for (const { at, name, was } of undo.reverse()) {
+          if (was) at.set(name, was);
+          else at.delete(name);
+        }
+        told = { ...before, changes: told.changes.slice(0, mark) };
+      };
+      let kept = false;
+      try {
+        const result = run(batch);
+        kept = keep(result);
+        return result;
+      } finally {
+        if (!kept) back();
+        undo = [];
+      }
+    },
+    get empty() {
+      for (const map of tables.values()) if (map.size > 0) return false;
+      return true;
+    },
+    touched: (except) => [...tables].filter(([table]) => table !== except).flatMap(([, map]) => [...map.values()].map((w) => w.key)),
+    writes: () => sortedWrites(tables),
+    notices: () => ({ ...told, changes: mergeChanges(told.changes) }),
+  };
+  return batch;
+}
+
+interface Told {
+  changes: Change[];
+  rev: number | null;
+  due: number | null;
+}
+
+function writtenBetween(map: ReadonlyMap<string, Written> | undefined, from: string, to: string): [string, Written][] {
+  const out: [string, Written][] = [];
+  for (const pair of map ?? []) if (pair[0] >= from && pair[0] < to) out.push(pair);
+  return out.sort((a, b) => (a[0] < b[0] ? -1 : 1));
+}
+
+/** Merges the rows below with our own writes, which win and may be deletions. */
+function* overlay(
+  table: TableName,
+  below: Iterable<readonly [Uint8Array, Uint8Array]>,
+  own: [string, Written][],
+  options: { readonly reverse?: boolean; readonly limit?: number } = {},
+): Generator<Keyed<TableName>> {
+  const { reverse = false, limit = Number.POSITIVE_INFINITY } = options;
+  if (reverse) own.reverse();
+  let given = 0;
+  let at = 0;
+  for (const [key, value] of below) {
+    const name = octetText(key);
+    let replaced = false;
+    while (at < own.length) {
+      const [ownName, written] = own[at] as [string, Written];
+      if (reverse ? ownName < name : ownName > name) break;
+      at++;
+      replaced ||= ownName === name;
+      if (written.row === undefined) continue;
+      if (given++ >= limit) return;
+      yield { key: decodeKey(table, written.key), row: written.row };
+    }
+    if (replaced) continue;
+    if (given++ >= limit) return;
+    yield { key: decodeKey(table, key), row: decodeRow(table, value) };
+  }
+  for (; at < own.length; at++) {
+    const { key, row } = (own[at] as [string, Written])[1];
+    if (row === undefined) continue;
+    if (given++ >= limit) return;
+    yield { key: decodeKey(table, key), row };
+  }
+}
+
+function sortedWrites(tables: ReadonlyMap<TableName, ReadonlyMap<string, Written>>): Write[] {
+  const all: [string, Written][] = [];
+  for (const map of tables.values()) all.push(...map);
+  all.sort((a, b) => (a[0] < b[0] ? -1 : 1));
+  return all.map(([, w]) => {
+    if (w.row === undefined) return [w.key, null];
+    const value = encodeRow(w.table, w.row);
+    assert(value.length > 0, 'a row is never empty');
+    return [w.key, value];
+  });
+}
+
+const MAX_PAGES = 256;
+
+/** One row per mailbox and kind: the newest modseq, and all pages, or none when they are too many. */
+function mergeChanges(changes: readonly Change[]): Change[] {
+  const merged = new Map<string, { change: Change; pages: Set<number> | null }>();
+  for (const change of changes) {
+    const name = `${change.account} ${change.mailbox} ${change.kind}`;
+    const found = merged.get(name);
+    const whole = change.pages.length === 0 && change.kind !== 'mailbox';
+    if (!found) merged.set(name, { change, pages: whole ? null : new Set(change.pages) });
+    else {
+      found.change = change.modseq > found.change.modseq ? change : found.change;
+      if (whole) found.pages = null;
+      else for (const page of change.pages) found.pages?.add(page);
+    }
+  }
+  return [...merged.values()].map(({ change, pages }) => ({
+    ...change,
+    pages: pages === null || pages.size > MAX_PAGES ? [] : [...pages].sort((a, b) => a - b),
+  }));
+}

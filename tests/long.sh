@@ -1,0 +1,88 @@
+#!/bin/bash
+# What needs root, Debian's packages and time (`npm run test:long`): real clients, real peers, kill -9, strangers, containers.
+#
+#   tests/long.sh [PART ...]        all parts, or those named
+#
+# Each part runs in namespaces of its own (network, mounts, processes): every port is free there, nothing leads outside,
+# and nothing is left behind. One line a part; the last line counts them. The output of a part that fails is shown.
+set -u
+cd "$(dirname "$0")/.."
+export PATH="$PWD/node_modules/.bin:$PATH" NO_COLOR=1
+
+packages=(swaks curl isync neomutt fetchmail postfix knot debootstrap systemd-container openssl iproute2 util-linux bsdutils)
+parts=(
+  'swaks       clients/swaks.test.ts'
+  'curl        clients/curl.test.ts'
+  'mbsync      clients/mbsync.test.ts'
+  'neomutt     clients/mutt.test.ts'
+  'fetchmail   clients/fetchmail.test.ts'
+  'node        clients/node.test.ts'
+  'postfix     clients/postfix.test.ts'
+  'smtp        hostile/smtp.test.ts'
+  'imap        hostile/imap.test.ts'
+  'flood       hostile/flood.test.ts'
+  'full        crash/full.test.ts'
+  'kill        crash/kill.test.ts'
+  'bare        container/bare.test.ts'
+  'booted      container/booted.test.ts'
+)
+
+fail() { echo "$1" >&2; echo '0 passed, 1 failed'; exit 1; }
+[ "$(id -u)" = 0 ] || fail 'npm run test:long needs root: it installs Debian packages, mounts file systems and boots a container'
+command -v apt-get >/dev/null || fail 'npm run test:long needs Debian or Ubuntu (apt-get): it installs real mail programs to test against'
+[ -x "${MAILSITE:-dist/mailsite}" ] || fail 'dist/mailsite is not there: npm run build makes it'
+
+# The Debian root systems that the container parts start from, kept for the next run.
+export MAILSITE_TEST_CACHE=${MAILSITE_TEST_CACHE:-/var/cache/mailsite-tests}
+
+install_packages() {
+  local missing=() name
+  for name in "${packages[@]}"; do dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing+=("$name"); done
+  [ ${#missing[@]} = 0 ] && { echo "all Debian packages are here: ${packages[*]}"; return; }
+  echo "installing from Debian: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  # a package must not start its service here: the tests start their own
+  local policy=/usr/sbin/policy-rc.d made=0 done=0
+  [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy && made=1; }
+  { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$logs/apt" 2>&1 || done=1
+  [ $made = 1 ] && rm -f $policy
+  [ $done = 0 ] || { tail -n 20 "$logs/apt"; fail 'the Debian packages could not be installed'; }
+}
+
+# Everything of a part ends with it: it is process 1 of its namespace.
+isolated() {
+  unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private -- bash -c '
+    ip link set lo up
+    : >"$0/resolv.conf" && mount --bind "$0/resolv.conf" "$(readlink -f /etc/resolv.conf)"
+    ulimit -n "$(ulimit -Hn)"
+    exec "$@"' "$logs" "$@"
+}
+
+run_part() {
+  local name=$1 file=$2 start=$SECONDS log="$logs/$1"
+  MAILSITE_ISOLATED=1 isolated timeout --kill-after=5 900 bun --bun node_modules/.bin/vitest run --project long "tests/$file" >"$log" 2>&1
+  local code=$?
+  if [ $code = 0 ]; then
+    printf 'ok    %-10s %4d s\n' "$name" $((SECONDS - start))
+    grep -E '^  [a-z0-9]' "$log" # what it measured
+    passed=$((passed + 1))
+  else
+    printf 'FAIL  %-10s %4d s (exit %d)\n' "$name" $((SECONDS - start)) $code
+    tail -n 150 "$log" | sed 's/^/      /'
+    failed=$((failed + 1))
+  fi
+}
+
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+passed=0 failed=0
+install_packages
+for root in bare booted; do bash tests/container/root.sh $root || fail "the Debian root '$root' could not be made"; done
+for row in "${parts[@]}"; do
+  read -r name file <<<"$row"
+  [ $# = 0 ] || [[ " $* " == *" $name "* ]] || continue
+  run_part "$name" "$file"
+done
+echo "took $((SECONDS / 60)) min $((SECONDS % 60)) s"
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]

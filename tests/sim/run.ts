@@ -1,0 +1,46 @@
+// Runs the simulator from the command line.
+//   bun tests/sim/run.ts --seed N [--trace]    one seed, twice, so that it proves to replay; --trace prints every step
+//   SEEDS=100000 [FROM=1] bun tests/sim/run.ts many seeds; the first line of each that finds something says how to replay it
+
+import { Found, simulate } from './simulate.ts';
+
+const argv = process.argv.slice(2);
+const at = argv.indexOf('--seed');
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
+function one(seed: number): void {
+  const watch = argv.includes('--trace') ? { watch: print } : {};
+  const first = simulate(seed, watch);
+  const second = simulate(seed);
+  print(JSON.stringify(first));
+  if (first.trace !== second.trace) throw new Error(`seed ${seed} does not replay: ${first.trace} and ${second.trace}`);
+}
+
+function many(from: number, count: number): void {
+  const started = Bun.nanoseconds();
+  let steps = 0;
+  let crashes = 0;
+  let acknowledged = 0;
+  let found = 0;
+  for (let seed = from; seed < from + count; seed++) {
+    try {
+      const report = simulate(seed);
+      steps += report.steps;
+      crashes += report.crashes;
+      acknowledged += report.acknowledged;
+    } catch (error) {
+      if (!(error instanceof Found)) throw error;
+      found++;
+      print(error.message);
+    }
+    if ((seed - from + 1) % 1_000 === 0) print(`${seed - from + 1} seeds, ${found} found something`);
+  }
+  const seconds = (Bun.nanoseconds() - started) / 1e9;
+  print(
+    `${count} seeds in ${seconds.toFixed(1)} s: ${steps} steps (${Math.round(steps / seconds)}/s), ${crashes} crashes, ${acknowledged} acknowledged, ${found} found something`,
+  );
+  if (found > 0) process.exitCode = 1;
+}
+
+if (at >= 0) one(Number(argv[at + 1]));
+else many(Number(process.env['FROM'] ?? 1), Number(process.env['SEEDS'] ?? 1_000));

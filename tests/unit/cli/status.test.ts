@@ -1,0 +1,75 @@
+// What `mailsite status` says of a store, as numbers and as a page.
+
+import { expect, test } from 'vitest';
+import { draw, look } from '../../../cli/status.ts';
+import { contentOf, mailOf, testStore } from '../storage/fixture.ts';
+
+test('mail, quota and the queue by destination: how many, how old, when next, and why not', async () => {
+  const store = await testStore();
+  const { world } = store;
+  const start = world.time;
+  const bob = mailOf(contentOf('one', 1_000), [[2, 'INBOX']], ['x@far.test', 'y@far.test']);
+  await store.ok('deliver', { mails: [bob] });
+  world.time += 600_000;
+  await store.ok('deliver', { mails: [mailOf(contentOf('two', 500), [], ['z@other.test'])] });
+  const { due } = await store.ok('claimQueue', { leaseMs: 60_000, limit: 10, skipDomains: [] });
+  const far = due.filter((row) => row.domain === 'far.test');
+  const outcome = {
+    outcome: 'later',
+    due: world.time + 300_000,
+    warned: false,
+    attempted: true,
+    code: '4.4.1',
+    error: 'timed out',
+    host: 'mx.far.test',
+  } as const;
+  await store.ok('reportQueue', { outcomes: far.map(({ queue, n }) => ({ ...outcome, queue, n })), mails: [] });
+
+  const found = look(store.engine, '/data', 4_096, null);
+  expect(found).toMatchObject({
+    host: 'mail.example.test',
+    rev: 1,
+    accounts: 2,
+    messages: 1,
+    octets: 1_000,
+    supervisor: null,
+    queue: [
+      { domain: 'far.test', recipients: 2, oldest: start, nextAttempt: world.time + 300_000, attempts: 1, lastError: 'mx.far.test 4.4.1 timed out' },
+      { domain: 'other.test', recipients: 1, oldest: start + 600_000, attempts: 0, lastError: '' },
+    ],
+  });
+  expect(Bun.stripANSI(draw(found, world.time)).split('\n')).toEqual([
+    'site  mail.example.test, rev 1',
+    'runs  no: start it with mailsite run, or mailsite install',
+    'mail  1 message, 1.0 kB, in 12 mailboxes of 2 accounts',
+    'data  /data, 4.1 kB on disk',
+    '',
+    'Queue',
+    '  to          recipients  oldest  next attempt  last error',
+    '  far.test    2           10 min  in 5 min      mx.far.test 4.4.1 timed out',
+    '  other.test  1           0 s     in 60 s       -',
+  ]);
+});
+
+test('a site without a document says what to do, a running one lists its listeners and processes', async () => {
+  const store = await testStore({ document: null });
+  const process = { role: 'edge', pid: 7, startedAt: 0, restarts: 0, ready: 1 };
+  const page = Bun.stripANSI(
+    draw(
+      look(store.engine, '/data', 0, {
+        pid: 5,
+        startedAt: 0,
+        processes: [
+          { ...process, index: 0 },
+          { ...process, index: 1, pid: 8, restarts: 2, ready: 0 },
+        ],
+        listeners: [{ name: 'smtp', address: '::', port: 25 }],
+      }),
+      60_000,
+    ),
+  );
+  expect(page).toContain('not configured: give it a document with mailsite apply');
+  expect(page).toContain('Listening\n  smtp  *:25\n');
+  expect(page).toContain('Processes\n  edge 0  pid 7  up 60 s\n  edge 1  pid 8  starting  2 restarts\n');
+  expect(page).toContain('Queue\n  empty');
+});
