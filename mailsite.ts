@@ -47,8 +47,8 @@ const verbs: Readonly<Record<string, Verb>> = {
   version: verb('', ['json'], 'which program this is', async (given) => (await import('./cli/show.ts')).version(given)),
   help: verb('[verb]', [], 'this page, or the options of one verb', async (given) => help(given.operands[0])),
   role: {
-    ...verb('NAME', ['index', 'demo'], 'a process of the site; the supervisor starts it', async (given) => {
-      await (await import('./cli/role.ts')).runRole(given.operands[0] as string, { index: given.index, demo: given.demo });
+    ...verb('NAME', ['index', 'supervisor', 'demo'], 'a process of the site; the supervisor starts it', async (given) => {
+      await (await import('./cli/role.ts')).runRole(given.operands[0] as string, given);
       return forever();
     }),
     hidden: true,
@@ -83,6 +83,7 @@ function explain(error: unknown): string {
   return error instanceof Failure ? text : `${process.argv[2]} broke off (${text}): mailsite check tells whether the data is whole`;
 }
 
+process.umask(0o077); // what a site writes is for nobody else
 try {
   process.exit(await main(process.argv.slice(2)));
 } catch (error) {

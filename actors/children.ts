@@ -1,11 +1,16 @@
 // Actors inside a process, and what becomes of the process when one of them crashes: the second level of the tree.
 
+import { dlopen, FFIType } from 'bun:ffi';
 import { logCrash } from './actor.ts';
 import { link } from './link.ts';
 import { limits } from './limits.ts';
 import { Supervision } from './supervision.ts';
 import type { ChildRow } from './tree.ts';
+import { isRefusal } from './wire.ts';
 import type { World } from './world.ts';
+
+const PR_SET_PDEATHSIG = 1;
+const SIGKILL = 9;
 
 /** Runs an actor's whole life under its row: an exception is logged once, then forget, restart or exit as the row says. */
 export function startChild(world: World, row: ChildRow, life: () => Promise<unknown>): void {
@@ -26,12 +31,20 @@ export function startChild(world: World, row: ChildRow, life: () => Promise<unkn
   begin();
 }
 
-/** Ties this process to its supervisor: heartbeats while it lives, and exit at once when the supervisor is gone. */
-export function reportToSupervisor(world: World, socketPath: string, role: string, index: number): { ready(): void } {
+/**
+ * Ties this process to its supervisor `pid`: heartbeats while it lives, and the end, at once, when the supervisor is gone
+ * or does not know us. The kernel sees to it as well (PR_SET_PDEATHSIG): a child that is stuck cannot read its link.
+ */
+export function reportToSupervisor(world: World, socketPath: string, pid: number, role: string, index: number): { ready(): void } {
+  const { symbols } = dlopen('libc.so.6', { prctl: { args: [FFIType.i32, FFIType.u64, FFIType.u64, FFIType.u64, FFIType.u64], returns: FFIType.i32 } });
+  symbols.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (process.ppid !== pid) process.exit(1);
   const supervisor = link(world, socketPath, Supervision, { onLost: () => process.exit(1) });
   const gone = (): void => process.exit(1);
   const beat = (): void => {
-    supervisor.ask('beat', { pid: process.pid }).catch(gone);
+    supervisor.ask('beat', { pid: process.pid }).then((answer) => {
+      if (isRefusal(answer)) gone();
+    }, gone);
     world.after(limits.heartbeatMs, beat);
   };
   beat();

@@ -8,7 +8,8 @@ const MiB = 1024 * KiB;
 
 export const limits = {
   // links between processes
-  frame: 2 * MiB,
+  /** The largest messages are documents, and deliveries to thousands of recipients. */
+  frame: 64 * MiB,
   linkInFlight: 1024,
   linkUnsent: 4 * MiB,
   heartbeatMs: 1_000,
@@ -38,6 +39,8 @@ export const limits = {
   mailboxDepth: 25,
   mailboxesPerAccount: 5_000,
   journalCommits: 100_000,
+  /** Octets of disk kept for the commands that free room: without them a full site could not be emptied. */
+  diskReserve: 16 * MiB,
   collectPerCommit: 2_000,
   /** Messages that EXPUNGE or MOVE takes in one commit; more is several. */
   messagesPerCommit: 2_000,
@@ -152,6 +155,7 @@ export function checkLimits(): void {
   assert(limits.inlineBody + 2 * limits.structure + limits.envelope < limits.frame, 'an inline delivery fits a frame');
   assert(limits.mimeParts * 250 <= limits.structure, 'the scantest BODYSTRUCTURE and the packed parts of any message fit their rows');
   assert(limits.inlineBody + limits.transferWindow < limits.intakeMemory, 'one body may always come in');
+  assert(3 * limits.document < limits.frame, 'a document fits a frame, whatever its characters');
   assert(limits.transferWindow < limits.frame, 'a window of chunks fits a frame');
   assert(limits.chunk + 1 + 24 <= 4096, 'a chunk row fits a page');
   assert(limits.pageUids * 44 < 2038, 'an index page stays inside an LMDB leaf');

@@ -17,6 +17,7 @@ import {
   openFrame,
   packMessage,
   type Refusal,
+  refuse,
   text,
   unpackMessage,
 } from './wire.ts';
@@ -317,6 +318,8 @@ export function link<P extends AnyProtocol>(world: World, path: string, protocol
       return new Promise((resolve, reject) => {
         const id = nextId++;
         const frame = packMessage(row.tag, id, row.ask, message as never);
+        // one message fails, and not the link with everybody's questions on it
+        if (frame.length > limits.frame) return resolve(refuse('limit', `${String(kind)} has ${frame.length} octets, a message may have ${limits.frame}`));
         const send = (): void => {
           open.set(id, { row, resolve: resolve as (answer: never) => void, reject });
           framing?.send(frame);

@@ -68,6 +68,15 @@ function exchange(to: Endpoint, datagram: Uint8Array, accept: (reply: Uint8Array
   });
 }
 
+/** How many descriptors this process may have open (RLIMIT_NOFILE). */
+export function openFilesLimit(): number {
+  const line = readFileSync('/proc/self/limits', 'utf8')
+    .split('\n')
+    .find((l) => l.startsWith('Max open files'));
+  const soft = line?.slice(26).trim().split(/\s+/)[0];
+  return soft === undefined || soft === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(soft);
+}
+
 /** The machine's resolvers, where the document names none. */
 export function systemResolvers(): Endpoint[] {
   try {

@@ -8,6 +8,7 @@ import { limits } from './limits.ts';
 import { serve } from './link.ts';
 import { Supervision } from './supervision.ts';
 import type { ProcessRow } from './tree.ts';
+import { refuse } from './wire.ts';
 import type { World } from './world.ts';
 
 export interface ListenerSocket {
@@ -47,6 +48,7 @@ interface Child {
 export async function supervise(world: World, options: SupervisorOptions): Promise<void> {
   const children: Child[] = [];
   const startedAt = world.now();
+  const stranger = (pid: number) => refuse('stranger', `${pid} is no child of ${process.pid}`);
   const byPid = (pid: number): Child | undefined => children.find((c) => c.pid === pid);
   const supervisor = actor({
     name: 'supervisor',
@@ -55,7 +57,8 @@ export async function supervise(world: World, options: SupervisorOptions): Promi
     handle: {
       ready: (_state, { role, index, pid }) => {
         const child = byPid(pid);
-        if (child !== undefined && !child.ready) {
+        if (child === undefined) return stranger(pid);
+        if (!child.ready) {
           child.ready = true;
           world.log('process.ready', { role, index, pid, ms: world.now() - child.startedAt });
         }
@@ -63,7 +66,8 @@ export async function supervise(world: World, options: SupervisorOptions): Promi
       },
       beat: (_state, { pid }) => {
         const child = byPid(pid);
-        if (child !== undefined) child.lastBeat = world.monotonicMs();
+        if (child === undefined) return stranger(pid);
+        child.lastBeat = world.monotonicMs();
         return {};
       },
       processes: () => ({
@@ -129,8 +133,10 @@ function spend(world: World, child: Child): boolean {
 }
 
 /** Kills children that have missed their heartbeat. */
-function watch(world: World, children: readonly Child[]): void {
+function watch(world: World, children: readonly Child[], expectedAt = world.monotonicMs()): void {
   const now = world.monotonicMs();
+  // Late ourselves (a paused machine, a stalled disk): their beats are in our socket, unread. Count anew.
+  if (now - expectedAt > 3 * limits.heartbeatMs) for (const child of children) child.lastBeat = now;
   for (const child of children) {
     const silentMs = now - child.lastBeat;
     if (silentMs <= limits.heartbeatMissedMs) continue;
@@ -138,5 +144,5 @@ function watch(world: World, children: readonly Child[]): void {
     child.lastBeat = now;
     child.kill();
   }
-  world.after(limits.heartbeatMs, () => watch(world, children));
+  world.after(limits.heartbeatMs, () => watch(world, children, now + limits.heartbeatMs));
 }

@@ -11,7 +11,6 @@ import { type Document, type DocumentError, type Draft, sealDocument, validateDo
 import { config } from '../storage/views.ts';
 import type { Arguments } from './arguments.ts';
 import { complain, count, Failure, print, printJsonLine, progress } from './output.ts';
-import { place } from './place.ts';
 import { writeSite } from './site.ts';
 
 /** Exit code 1 when the document is refused: every error is told, with its path. */
@@ -20,12 +19,8 @@ export async function apply(given: Arguments): Promise<number> {
   const checked = validateDocument(readDocument(file));
   if (!checked.ok) return refuse(file, checked.errors, given.json);
   const world = realWorld(() => {});
-  const { data, store, running } = await writeSite(world, given.data);
-  await store.ask('stats', {}); // the engine is there from now on
-  const { openLmdbReader } = await import('../storage/engines/lmdb.ts');
-  const view = openLmdbReader(place.engine);
-  view.refresh();
-  const before = config(view);
+  const site = await writeSite(world, given.data);
+  const before = site.view === null ? null : config(site.view);
   const document = await seal(world, before?.document ?? null, checked.document, given.json);
   const changes = describeChanges(before?.document ?? null, document);
   if (before !== null && changes.length === 0) {
@@ -33,12 +28,13 @@ export async function apply(given: Arguments): Promise<number> {
     else print(`Nothing to change: rev ${before.rev} of ${document.host} says the same.`);
     return 0;
   }
+  const { store, running } = await site.open();
   const answer = await store.ask('applyConfig', { now: world.now(), document: JSON.stringify(document) });
   if ('refused' in answer) throw new Failure(`${file} was not applied: ${answer.detail || answer.refused}; the site is as it was`);
   if (given.json) printJsonLine({ ok: true, rev: answer.rev, host: document.host, running, changed: changes });
   else
     print(
-      `Rev ${answer.rev} of ${document.host} is in force: ${changes.join(', ')}.${running ? '' : `\nNo site runs on ${data}: it will follow when it starts.`}`,
+      `Rev ${answer.rev} of ${document.host} is in force: ${changes.join(', ')}.${running ? '' : `\nNo site runs on ${site.data}: it will follow when it starts.`}`,
     );
   return 0;
 }

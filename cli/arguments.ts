@@ -19,6 +19,7 @@ export const options = {
   print: { value: null, about: 'print the unit and change nothing' },
   bin: { value: 'FILE', about: 'where the executable goes' },
   index: { value: 'N', about: 'which of several' },
+  supervisor: { value: 'PID', about: 'whose child this is' },
   demo: { value: null, about: 'passwords in clear from loopback' },
 } as const satisfies Readonly<Record<string, OptionRow>>;
 export type OptionName = keyof typeof options;
@@ -35,6 +36,7 @@ export interface Arguments {
   readonly print: boolean;
   readonly bin: string | undefined;
   readonly index: number;
+  readonly supervisor: number;
   readonly demo: boolean;
 }
 
@@ -72,6 +74,7 @@ export function parseArguments(argv: readonly string[], allowed: readonly Option
     print: given.has('print'),
     bin: given.get('bin'),
     index: whole(given, 'index', 1_000) ?? 0,
+    supervisor: whole(given, 'supervisor', 2 ** 31) ?? 0,
     demo: given.has('demo'),
   };
 }

@@ -32,10 +32,10 @@ export async function demo(given: Arguments): Promise<never> {
   const portOffset = given.portOffset ?? OFFSETS.find((offset) => isFree(address, offset));
   if (portOffset === undefined) throw new Failure('the ports of every offset from 10000 to 50000 are taken: name a free one with --port-offset');
   const data = given.data === undefined ? temporaryData() : resolve(given.data);
-  enterData(data);
+  enterData(data, true);
   const other = await askSupervisor(world);
   if (other !== null) throw new Failure(`a site already runs on ${data} (pid ${other.pid}): look at it with mailsite status, or name another --data`);
-  const log = join(data, 'log');
+  const log = join(data, place.log);
   const crashed = runSite({ data, listen: address, portOffset, demo: true, output: openSync(log, 'a', 0o600) });
   const store = link(world, place.storeSocket, Store);
   await Promise.race([crashed, fill(world, store)]);

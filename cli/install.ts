@@ -21,7 +21,8 @@ export async function install(given: Arguments): Promise<void> {
   if (!Bun.main.startsWith('/$bunfs/')) throw new Failure('only the built executable can be installed: run npm run build, then dist/mailsite install');
   try {
     if (!sameFile(own, bin)) copyExecutable(own, bin);
-    writeFileSync(UNIT_FILE, unitText(bin), { mode: 0o644 });
+    writeFileSync(UNIT_FILE, unitText(bin));
+    chmodSync(UNIT_FILE, 0o644);
   } catch (error) {
     throw new Failure(`the files of the service cannot be written (${(error as Error).message}): see that / is writable and has room`);
   }

@@ -1,7 +1,7 @@
 // Where a site lives on this machine. All paths are relative to the data directory, and every process works in it: a
 // long directory name never meets the 107 octets of a Unix socket address, and privileges dropped never lose the way.
 
-import { mkdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Failure } from './output.ts';
@@ -11,6 +11,10 @@ export const place = {
   run: 'run',
   /** Held by the one process that writes to the engine. */
   lock: 'run/lock',
+  /** Held by the one supervisor. */
+  supervisorLock: 'run/supervisor.lock',
+  /** The demo's log; a site's goes to its standard output. */
+  log: 'log',
   storeSocket: 'run/store.sock',
   workSocket: 'run/work.sock',
   supervisorSocket: 'run/supervisor.sock',
@@ -26,11 +30,15 @@ export function dataDirectory(option: string | undefined): string {
   return process.getuid?.() === 0 ? '/var/lib/mailsite' : join(homedir(), '.local/share/mailsite');
 }
 
-/** Makes the directory and its private folders where absent, and enters it. */
-export function enterData(directory: string): void {
+/** Makes the directory and its private folders where absent, and enters it: as root, or, `asOwner`, as who owns it. */
+export function enterData(directory: string, asOwner: boolean): void {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     process.chdir(directory);
+    if (asOwner) becomeOwner();
+    const { uid, mode } = statSync('.');
+    // all mail, all password hashes and all keys are in here: a directory made by hand is closed to others, too
+    if ((mode & 0o077) !== 0 && uid === process.getuid?.()) chmodSync('.', 0o700);
     for (const folder of [place.run, place.tmp]) mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw unusable(directory, error);

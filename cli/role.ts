@@ -13,6 +13,8 @@ import { place } from './place.ts';
 
 export interface RoleOptions {
   readonly index: number;
+  /** The pid of our supervisor. */
+  readonly supervisor: number;
   readonly demo: boolean;
 }
 
@@ -27,7 +29,7 @@ export async function runRole(name: string, options: RoleOptions): Promise<void>
   const row = tree.find((candidate) => candidate.role === name);
   if (row === undefined) throw new Error(`no role ${name}`);
   const world = realWorld();
-  const supervisor = reportToSupervisor(world, place.supervisorSocket, row.role, options.index);
+  const supervisor = reportToSupervisor(world, place.supervisorSocket, options.supervisor, row.role, options.index);
   await mains[row.role](world, row.children, options);
   supervisor.ready();
 }
@@ -68,7 +70,7 @@ async function openSite(world: World, options: RoleOptions) {
   ]);
   let resume = (): void => {};
   const store = link(world, place.storeSocket, Store, { onUp: () => resume() });
-  const changes = changeFeed(store);
+  const changes = changeFeed(world, store);
   resume = () => void changes.resume().catch(() => {}); // a link lost again says so by coming up again
   await store.ask('stats', {});
   return { world, store, work: link(world, place.workSocket, Work), view: openLmdbReader(place.engine), changes, plaintextOnLoopback: options.demo };

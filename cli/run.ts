@@ -1,8 +1,8 @@
 // `mailsite run`: binds the ports, drops privileges, becomes the supervisor. It ends by kill -9 only.
 
-import { chownSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { lchownSync, lstatSync, readFileSync, statSync } from 'node:fs';
 import { checkLimits } from '../actors/limits.ts';
+import { holdAlone } from '../actors/lock.ts';
 import { realWorld } from '../actors/platform.ts';
 import { listenOn } from '../actors/sockets.ts';
 import { type ListenerSocket, supervise } from '../actors/supervisor.ts';
@@ -10,7 +10,6 @@ import type { World } from '../actors/world.ts';
 import { tree } from '../tree.ts';
 import { Failure } from './output.ts';
 import { clearTmp, enterData, place } from './place.ts';
-import { askSupervisor } from './running.ts';
 
 export interface RunOptions {
   /** Absolute. */
@@ -27,9 +26,9 @@ export interface RunOptions {
 export async function runSite(options: RunOptions): Promise<void> {
   checkLimits();
   const world = realWorld(options.output === 'inherit' ? undefined : () => {});
-  enterData(options.data);
-  const other = await askSupervisor(world);
-  if (other !== null) throw new Failure(`a site already runs on ${options.data} (pid ${other.pid}): stop it, or give another --data`);
+  enterData(options.data, false);
+  if (!holdAlone(place.supervisorLock))
+    throw new Failure(`a site already runs on ${options.data}: mailsite status shows it; give another --data for another site`);
   clearTmp();
   const listeners = bindListeners(options.listen, options.portOffset);
   for (const { name, address, port } of listeners) world.log('listener.open', { name, address, port });
@@ -39,7 +38,16 @@ export async function runSite(options: RunOptions): Promise<void> {
     cores: Math.max(1, Math.min(navigator.hardwareConcurrency - 1, 16)),
     listeners,
     socketPath: place.supervisorSocket,
-    command: (role, index) => [...ownCommand(), 'role', role, '--index', String(index), ...(options.demo ? ['--demo'] : [])],
+    command: (role, index) => [
+      ...ownCommand(),
+      'role',
+      role,
+      '--index',
+      String(index),
+      '--supervisor',
+      String(process.pid),
+      ...(options.demo ? ['--demo'] : []),
+    ],
     env: childEnvironment(),
     cwd: '.',
     output: options.output,
@@ -79,8 +87,8 @@ function existsIpv6(): boolean {
   }
 }
 
-/** A uid that no package gives out (systemd's range for dynamic users), where the machine has no user `mailsite`. */
-const SPARE_UID = 61_870;
+/** Where the machine has no user `mailsite`: a uid in the range that neither distributions nor systemd give to anybody. */
+const SPARE_UID = 76_911;
 
 /** As root: the data goes to the site's own user, and so does this process, for good. */
 function dropPrivileges(world: World): void {
@@ -91,17 +99,16 @@ function dropPrivileges(world: World): void {
     .map((line) => line.split(':'))
     .find(([name]) => name === 'mailsite');
   const [uid, gid] = own.uid !== 0 ? [own.uid, own.gid] : entry !== undefined ? [Number(entry[2]), Number(entry[3])] : [SPARE_UID, SPARE_UID];
-  giveAway('.', uid, gid);
+  for (const path of ['.', place.run, place.tmp, place.engine, `${place.engine}-lock`, place.log, place.lock, place.supervisorLock]) giveAway(path, uid, gid);
   process.setgroups?.([]);
   process.setgid?.(gid);
   process.setuid?.(uid);
   world.log('process.privileges', { user: entry?.[0] ?? '', uid, gid });
 }
 
+/** Only what root itself made, and never through a link: the site's user may have put one there. */
 function giveAway(path: string, uid: number, gid: number): void {
-  chownSync(path, uid, gid);
-  for (const entry of readdirSync(path, { withFileTypes: true })) {
-    if (entry.isDirectory()) giveAway(join(path, entry.name), uid, gid);
-    else if (!entry.isSymbolicLink()) chownSync(join(path, entry.name), uid, gid);
-  }
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined || found.uid !== 0) return;
+  if (found.isDirectory() || found.nlink === 1) lchownSync(path, uid, gid);
 }

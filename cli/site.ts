@@ -1,7 +1,7 @@
 // How a verb reaches the site of a data directory: through its store when it runs, with the engine opened here when it
 // does not. Guarantees: never two writers, because whoever opens the engine for writing holds the lock file first.
 
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import type { Address } from '../actors/actor.ts';
 import { local } from '../actors/actor.ts';
 import { link } from '../actors/link.ts';
@@ -28,17 +28,39 @@ export async function enterSite(option: string | undefined): Promise<{ data: str
   }
 }
 
-/** Enters the data directory, made where absent, to write. `running` tells whether a site serves it. */
-export async function writeSite(world: World, option: string | undefined): Promise<{ data: string; store: Address<StoreProtocol>; running: boolean }> {
+/** A site entered to be written: `view` is what is there (null: nothing yet), until `open`. */
+export interface Writable {
+  readonly data: string;
+  readonly view: LmdbReader | null;
+  /** Opens the store, ours or the running site's; from then on no site can start here until this process ends. */
+  open(): Promise<{ store: Address<StoreProtocol>; running: boolean }>;
+}
+
+/** Enters the data directory, made where absent. */
+export async function writeSite(world: World, option: string | undefined): Promise<Writable> {
   const data = dataDirectory(option);
-  enterData(data);
-  becomeOwner();
-  if ((await askSupervisor(world)) !== null) return { data, store: link(world, place.storeSocket, Store), running: true };
+  enterData(data, true);
+  const { openLmdbReader } = await import('../storage/engines/lmdb.ts');
+  const begun = (statSync(place.engine, { throwIfNoEntry: false })?.size ?? 0) > 0;
+  try {
+    const view = begun ? openLmdbReader(place.engine) : null;
+    const open = async () => {
+      await view?.close(); // the library knows one environment of a file in a process
+      return openStoreOf(world, data);
+    };
+    return { data, view, open };
+  } catch (error) {
+    throw unusable(data, error);
+  }
+}
+
+async function openStoreOf(world: World, data: string): Promise<{ store: Address<StoreProtocol>; running: boolean }> {
+  if ((await askSupervisor(world)) !== null) return { store: link(world, place.storeSocket, Store), running: true };
   if (!holdAlone(place.lock)) throw new Failure(`another process is writing to ${data}: let it end, then run this again`);
   try {
     const { openStore } = await import('../storage/process.ts');
     const opened = await openStore(world, place.engine);
-    return { data, store: local(opened.served), running: false };
+    return { store: local(opened.served), running: false };
   } catch (error) {
     throw unusable(data, error);
   }

@@ -4,6 +4,7 @@
 import tls from 'node:tls';
 import { startChild } from '../actors/children.ts';
 import { limits } from '../actors/limits.ts';
+import { openFilesLimit } from '../actors/platform.ts';
 import { acceptOn, type SecureContexts } from '../actors/stream.ts';
 import type { ChildRow } from '../actors/tree.ts';
 import type { Connection } from '../actors/world.ts';
@@ -22,11 +23,15 @@ const fullReply: Readonly<Record<string, string>> = {
   imap: '* BYE [LIMIT] Too many connections, try again later\r\n',
 };
 
+const SPARE_DESCRIPTORS = 100;
+
 /** Opens each listener of `rows` on its inherited descriptor. Returns at once; sessions run on their own. */
 export function openListeners(site: Site, rows: readonly ChildRow[], firstFd: number): void {
   const contexts = secureContexts(site.view, site.store, site);
+  // no flood takes the descriptors that the store's link and the engine need
+  const most = Math.floor((openFilesLimit() - SPARE_DESCRIPTORS) / rows.length);
   rows.forEach((row, i) => {
-    acceptOn(firstFd + i, contexts, admission(site, row));
+    acceptOn(firstFd + i, contexts, admission(site, { ...row, max: Math.min(row.max, most) }));
   });
 }
 

@@ -2,13 +2,15 @@
 // mailbox hears of every commit that touches it, or, after the store was away, that anything may have changed.
 
 import type { Address } from '../actors/actor.ts';
+import { limits } from '../actors/limits.ts';
+import type { World } from '../actors/world.ts';
 import type { StoreProtocol } from '../storage/messages.ts';
 import type { Change, ChangeFeed } from './site.ts';
 
 type Run = (change: Change) => void;
 
 /** Subscribes on `store`; call `resume` whenever its link is up (again). */
-export function changeFeed(store: Address<StoreProtocol>): ChangeFeed & { resume(): Promise<void> } {
+export function changeFeed(world: World, store: Address<StoreProtocol>): ChangeFeed & { resume(): Promise<void> } {
   const byMailbox = new Map<number, Set<Run>>();
   const byAccount = new Map<number, Set<Run>>();
   let lost = false;
@@ -34,7 +36,7 @@ export function changeFeed(store: Address<StoreProtocol>): ChangeFeed & { resume
     mailbox: (mailbox, run) => listen(byMailbox, mailbox, run),
     account: (account, run) => listen(byAccount, account, run),
     async resume() {
-      await store.ask('subscribe', {});
+      while ('refused' in (await store.ask('subscribe', {}))) await world.sleep(limits.linkReconnectMs);
       if (lost) {
         // events of the time between are gone: `pages: []` means look at everything
         for (const [mailbox, set] of byMailbox) for (const run of set) run({ account: 0, mailbox, modseq: 0, kind: 'exists', pages: [] });

@@ -18,7 +18,7 @@ import { DiskFull, type Engine } from './engine.ts';
 import { sealBatch } from './journal.ts';
 import { Store, type StoreProtocol } from './messages.ts';
 import { above, maxRanges, type Ranges, sizeOf } from './ranges.ts';
-import { prefixRange } from './rows.ts';
+import { getRow, prefixRange } from './rows.ts';
 import { type Batch, createBatch, type Notices, type Tx } from './tx.ts';
 
 type P = StoreProtocol;
@@ -83,6 +83,10 @@ export const storage = actor({
     subscribe(state, _ask, peer) {
       state.subscribers.set(peer.id, peer);
       tie(state, peer);
+      // what was told while nobody of this link listened
+      state.engine.refresh();
+      peer.emit('configured', { rev: getRow(state.engine, 'config', {})?.rev ?? 0 });
+      peer.emit('queued', { due: 0 });
       return { commit: state.commit };
     },
     readersGone(state) {
@@ -164,7 +168,7 @@ async function expungeInSteps(state: State, ask: Ask<P, 'expunge'>): Promise<Ans
   let done = await submit(state, 'expunge', ask);
   for (let step = done; !isRefusal(done) && !isRefusal(step) && wholeStep(step.expunged) && done.expunged.length < mostRanges; ) {
     step = await submit(state, 'expunge', { ...ask, uids: above(ask.uids, step.expunged.at(-1) as number) });
-    if (!isRefusal(step)) done = { expunged: [...done.expunged, ...step.expunged], modseq: step.modseq };
+    if (!isRefusal(step)) done = { expunged: [...done.expunged, ...step.expunged], modseq: Math.max(done.modseq, step.modseq) };
   }
   return done;
 }
@@ -174,7 +178,7 @@ async function moveInSteps(state: State, ask: Ask<P, 'copy'>): Promise<AnswerOf<
   let done = await submit(state, 'copy', ask);
   for (let step = done; !isRefusal(done) && !isRefusal(step) && wholeStep(step.from) && done.from.length < mostRanges; ) {
     step = await submit(state, 'copy', { ...ask, uids: above(ask.uids, step.from.at(-1) as number) });
-    if (!isRefusal(step)) done = { ...step, from: [...done.from, ...step.from], to: [...done.to, ...step.to] };
+    if (!isRefusal(step)) done = { ...step, from: [...done.from, ...step.from], to: [...done.to, ...step.to], modseq: Math.max(done.modseq, step.modseq) };
   }
   return done;
 }
@@ -254,13 +258,12 @@ async function runBatch(state: State, waiting: readonly Waiting[]): Promise<void
   noRoom(state, failed);
   const no = refuse('full', failed.message);
   const again = waiting.filter(({ kind }) => frugal.has(kind));
-  for (const w of waiting) if (!frugal.has(w.kind) || again.length === waiting.length) w.resolve(no);
-  if (again.length === 0 || again.length === waiting.length) return;
-  if ((await tryBatch(state, again)) !== null) for (const { resolve } of again) resolve(no);
+  for (const { kind, resolve } of waiting) if (!frugal.has(kind)) resolve(no);
+  if (again.length > 0 && (await tryBatch(state, again, true)) !== null) for (const { resolve } of again) resolve(no);
 }
 
 /** Runs, commits and answers. When there is no room nobody is answered, and why is returned. */
-async function tryBatch(state: State, waiting: readonly Waiting[]): Promise<DiskFull | null> {
+async function tryBatch(state: State, waiting: readonly Waiting[], reserve = false): Promise<DiskFull | null> {
   const { engine } = state;
   engine.refresh();
   const batch = createBatch(engine);
@@ -270,14 +273,14 @@ async function tryBatch(state: State, waiting: readonly Waiting[]): Promise<Disk
     const commit = sealBatch(batch);
     assert(commit > state.commit, 'commits are numbered upwards');
     try {
-      await engine.commit(batch.writes());
+      await engine.commit(batch.writes(), { reserve });
     } catch (error) {
       if (error instanceof DiskFull) return error;
       throw error;
     }
     state.commit = commit;
     state.batches++;
-    roomAgain(state);
+    if (!reserve) roomAgain(state);
   }
   state.commands += waiting.length;
   for (const [i, { resolve }] of waiting.entries()) resolve(answers[i] as object);

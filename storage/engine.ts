@@ -28,9 +28,10 @@ export interface Engine extends Reader {
   /**
    * Applies all writes in one transaction. Resolves when they are durable; rejects with DiskFull when nothing was
    * written and it may work later. Any other rejection: the process must exit (a failed sync is never retried).
-   * One commit at a time; reads see it when it has resolved.
+   * One commit at a time; reads see it when it has resolved. `reserve`: may use the last room, which is kept for what
+   * frees room.
    */
-  commit(writes: readonly Write[]): Promise<void>;
+  commit(writes: readonly Write[], options?: { readonly reserve?: boolean }): Promise<void>;
   /** Frees the reader slots of processes that are gone. */
   readersGone(): void;
 }

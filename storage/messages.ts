@@ -100,6 +100,7 @@ export const Store = protocol(
       { now: u53, account: u32, mailbox: mailboxName, flags: u8, keywords, internalDate: i53, content },
       { mailbox: u32, uidValidity: u32, uid: u32 },
     ),
+    // `modseq` of an answer is that of the change itself: 0 when nothing changed, so that nobody takes another's for it
     /** Flags of messages. `unchangedSince` null: unconditional. `modified`: UIDs left alone because they changed since (RFC 7162 §3.1.3). */
     store: call(
       31,

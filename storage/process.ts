@@ -29,6 +29,8 @@ const stepMs = 20;
 export async function collector(world: World, store: Running<StoreProtocol>): Promise<never> {
   const self: Peer<StoreProtocol> = { id: 0, emit: () => {}, onGone: () => {} };
   for (;;) {
+    // a verb that was killed while it read has no link to us: its slot would keep freed pages from being used again
+    await store.receive('readersGone', {}, self);
     let chunks = 0;
     for (let more = true; more; ) {
       const answer = await store.receive('collect', { now: world.now(), transferAgeMs }, self);

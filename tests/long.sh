@@ -60,17 +60,17 @@ isolated() {
 
 run_part() {
   local name=$1 file=$2 start=$SECONDS log="$logs/$1"
-  MAILSITE_ISOLATED=1 isolated timeout --kill-after=5 900 bun --bun node_modules/.bin/vitest run --project long "tests/$file" >"$log" 2>&1
+  MAILSITE_REPORT=$log.report MAILSITE_ISOLATED=1 isolated timeout --kill-after=5 900 bun --bun node_modules/.bin/vitest run --project long "tests/$file" >"$log" 2>&1
   local code=$?
   if [ $code = 0 ]; then
     printf 'ok    %-10s %4d s\n' "$name" $((SECONDS - start))
-    grep -E '^  [a-z0-9]' "$log" # what it measured
     passed=$((passed + 1))
   else
     printf 'FAIL  %-10s %4d s (exit %d)\n' "$name" $((SECONDS - start)) $code
     tail -n 150 "$log" | sed 's/^/      /'
     failed=$((failed + 1))
   fi
+  [ ! -e "$log.report" ] || cat "$log.report" # what it measured
 }
 
 logs=$(mktemp -d)

@@ -145,13 +145,14 @@ export function parseAppend(p: Parser): Append {
   return { name, flags, internalDate };
 }
 
-/** Is the literal that follows these octets the message of an APPEND, not one of its arguments? */
+/** Is the literal that follows these octets the message of an APPEND, and not its mailbox? */
 function appendTakes(before: Uint8Array): boolean {
   const p = new Parser(before);
   p.tag();
   p.space();
   if (!p.takeWord('APPEND')) return false;
-  parseAppend(p);
+  parseMailbox(p);
+  p.space();
   return p.ok;
 }
 

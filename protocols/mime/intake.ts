@@ -30,8 +30,8 @@ const RAW = 0;
 const ZSTD = 1;
 /** Shorter chunks are not worth a try. */
 const leastToCompress = 1_024;
-/** After a chunk that did not shrink by a third, so many go by untried: attachments are long. */
-const skipAfterMiss = 7;
+/** After a chunk that did not shrink by half, so many go by untried: attachments are long. */
+const skipAfterMiss = 15;
 /** Chunks a message to the store carries, and a command may carry (storage/messages.ts). */
 const chunksPerAppend = Math.floor((128 * 1024) / limits.chunk);
 const inlineChunks = 64;
@@ -85,7 +85,7 @@ class Chunks {
     this.#filled = 0;
   }
 
-  /** The open chunk under zstd, or null where that would not save a third. */
+  /** The open chunk under zstd, or null where that would not save half: less leaves the row on a page of its own. */
   #compressed(): Uint8Array | null {
     if (this.#filled < leastToCompress) return null;
     if (this.#skip > 0) {
@@ -93,7 +93,7 @@ class Chunks {
       return null;
     }
     const packed = Bun.zstdCompressSync(this.#open.subarray(1, this.#filled + 1), { level: 1 });
-    if (packed.length * 3 > this.#filled * 2) {
+    if (packed.length * 2 > this.#filled) {
       this.#skip = skipAfterMiss;
       return null;
     }

@@ -82,6 +82,7 @@ export function addMessages(tx: Tx, f: Folder, messages: readonly NewMessage[]):
 export interface Removed {
   readonly entries: readonly Entry[];
   readonly uids: number[];
+  /** 0: nothing was removed. */
   readonly modseq: number;
 }
 
@@ -106,7 +107,7 @@ export function removeMessages(tx: Tx, f: Folder, uids: Ranges, which: (e: Entry
     touched.push(page);
     if (removed.length >= atMost) break;
   }
-  if (removed.length === 0) return { entries: [], uids: [], modseq: row.modseq };
+  if (removed.length === 0) return { entries: [], uids: [], modseq: 0 };
   const modseq = row.modseq + 1;
   tx.put('mailbox', { ...f }, { ...counted(row, tally(removed), -1), modseq });
   tx.put('vanished', { mailbox: f.mailbox, modseq }, { ranges: gone });

@@ -74,7 +74,7 @@ export const store: Command<'store'> = (tx, ask) => {
     touched.push(page);
   }
   if (modified.length > maxRanges) return refuse('limit', 'too many ranges of UIDs');
-  if (touched.length === 0) return { modseq: row.modseq, modified };
+  if (touched.length === 0) return { modseq: 0, modified };
   tx.put('mailbox', { ...folder }, { ...row, unseen, deleted, modseq, keywords: keywords.list });
   tx.changed({ ...folder, modseq, kind: 'flags', pages: touched.length > maxPages ? [] : touched });
   return { modseq, modified };
@@ -103,12 +103,12 @@ export const copy: Command<'copy'> = (tx, ask) => {
   for (const e of entries) addUid(uids, e.uid);
   if (uids.length > maxRanges) return refuse('limit', 'too many ranges of UIDs');
   const answer = { uidValidity: to.uidValidity, targetMailbox: target.mailbox, from: uids };
-  if (entries.length === 0) return { ...answer, to: [], modseq: (ask.move ? from : to).modseq };
+  if (entries.length === 0) return { ...answer, to: [], modseq: 0 };
   const { bytes } = tally(entries);
   if (!ask.move && exceeds(account, bytes)) return refuse('overQuota', account.address);
   const first = place(tx, target, from.keywords, entries);
   const placed = [first, first + entries.length - 1];
-  if (ask.move) return { ...answer, to: placed, modseq: removeMessages(tx, source, uids, (e) => e.uid < first || target.mailbox !== source.mailbox).modseq };
+  if (ask.move) return { ...answer, to: placed, modseq: removeMessages(tx, source, uids, () => true).modseq };
   retain(tx, countOf(entries.map((e) => e.blob)));
   charge(tx, ask.account, bytes, entries.length);
   return { ...answer, to: placed, modseq: to.modseq + 1 };

@@ -37,7 +37,7 @@ export const commands: { readonly [K in CommandName]: Command<K> } = {
   collect,
 };
 
-/** Commands that take no room for long: on a full disk they are tried alone, so that what frees room gets through. */
+/** Commands that free room, or let others free it: on a full disk they are tried alone, and may use the reserve. */
 export const frugal: ReadonlySet<CommandName> = new Set<CommandName>([
   'expunge',
   'deleteMailbox',

@@ -5,15 +5,22 @@
 import { closeSync, existsSync, openSync, readSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { open, type RangeOptions, type RootDatabase } from 'lmdb';
+import { limits } from '../../actors/limits.ts';
 import { DiskFull, type Engine, type Reader, type Snapshot, type Write } from '../engine.ts';
 
 type Transaction = NonNullable<RangeOptions['transaction']>;
 /** The package's types leave out what its documentation has: options of point reads, and the size of the last value. */
-type Db = RootDatabase<Uint8Array, Uint8Array> & {
+type Db = Omit<RootDatabase<Uint8Array, Uint8Array>, 'getStats'> & {
   getBinary(key: Uint8Array, options?: Within): Uint8Array | undefined;
   getBinaryFast(key: Uint8Array, options?: Within): Uint8Array | undefined;
   readonly lastSize: number;
+  getStats(): TreeStats & { readonly pageSize: number; readonly lastPageNumber: number; readonly free: TreeStats };
 };
+interface TreeStats {
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
+}
 type Within = { readonly transaction?: Transaction };
 
 export interface LmdbReader extends Reader {
@@ -43,7 +50,7 @@ export function openLmdb(path: string): LmdbEngine {
   return {
     ...readerOf(db, {}),
     name: 'lmdb',
-    commit: (writes) => commit(db, path, writes),
+    commit: (writes, options) => commit(db, path, writes, options?.reserve === true),
     readersGone: () => void db.readerCheck(),
     snapshot: () => snapshotOf(db),
     close: () => db.close(),
@@ -69,7 +76,11 @@ function mustBeLmdb(path: string): void {
 
 // A transaction of the write thread, with our writes as its child: what fails inside is rolled back whole (the plain
 // `transaction` would commit what was put before a throw), and the event loop goes on while the disk syncs.
-async function commit(db: Db, path: string, writes: readonly Write[]): Promise<void> {
+async function commit(db: Db, path: string, writes: readonly Write[], reserve: boolean): Promise<void> {
+  if (!reserve) {
+    const left = room(db, path);
+    if (left < limits.diskReserve + need(writes)) throw new DiskFull(`${left} octets are left`);
+  }
   try {
     await db.childTransaction(() => {
       for (const [key, value] of writes) {
@@ -79,7 +90,7 @@ async function commit(db: Db, path: string, writes: readonly Write[]): Promise<v
     });
   } catch (error) {
     const cause = await causeOf(error);
-    throw isFull(cause, path, writes) ? new DiskFull(cause.message) : cause;
+    throw isFull(cause, db, path, writes) ? new DiskFull(cause.message) : cause;
   } finally {
     db.resetReadTxn();
   }
@@ -96,6 +107,24 @@ async function causeOf(error: unknown): Promise<Error & { code?: unknown }> {
   return error as Error;
 }
 
+/** Octets that a commit may take: its rows, and what they do not fill of their pages. */
+function need(writes: readonly Write[]): number {
+  let octets = 0;
+  for (const [key, value] of writes) octets += key.length + 2 * (value?.length ?? 0);
+  return octets;
+}
+
+/** Octets of the file that no page uses (freed, or left behind by a commit that failed) and of free space around it. */
+function room(db: Db, path: string): number {
+  const { bavail, bsize } = statfsSync(dirname(path));
+  const { size, blocks } = statSync(path);
+  const s = db.getStats();
+  const pages = (t: TreeStats): number => t.treeBranchPageCount + t.treeLeafPageCount + t.overflowPages;
+  const used = 2 + pages(s) + pages(s.free);
+  const allocated = Math.max((s.lastPageNumber + 1) * s.pageSize, Math.min(size, blocks * 512));
+  return bavail * bsize + Math.max(0, allocated - used * s.pageSize);
+}
+
 const MDB_MAP_FULL = -30_792;
 const MDB_TXN_FULL = -30_788;
 const EIO = 5;
@@ -104,13 +133,10 @@ const EDQUOT = 122;
 
 // LMDB says EIO when the kernel took only a part of a write, as it does when the disk fills up in the middle of one. It
 // is a failing disk, and not a full one, unless there really is no room.
-function isFull(error: Error & { code?: unknown }, path: string, writes: readonly Write[]): boolean {
+function isFull(error: Error & { code?: unknown }, db: Db, path: string, writes: readonly Write[]): boolean {
   if (error.code === MDB_MAP_FULL || error.code === MDB_TXN_FULL || error.code === ENOSPC || error.code === EDQUOT) return true;
   if (error.code !== EIO) return false;
-  let octets = 1024 * 1024;
-  for (const [key, value] of writes) octets += 2 * (key.length + (value?.length ?? 0)) + 8192;
-  const { bavail, bsize } = statfsSync(dirname(path));
-  return bavail * bsize < octets;
+  return room(db, path) < 1024 * 1024 + 8192 * writes.length + need(writes);
 }
 
 const readerOf = (db: Db, within: Within): Reader => ({

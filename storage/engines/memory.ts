@@ -69,7 +69,7 @@ function applyWrites(state: Sorted, writes: readonly Write[]): void {
     if (value === null) {
       if (state.values.delete(name)) removed.add(name);
     } else {
-      if (!state.values.has(name) && !removed.delete(name)) added.push(name);
+      if (!state.values.has(name)) added.push(name);
       state.values.set(name, value.slice());
     }
   }

@@ -1,6 +1,7 @@
 // Runs other people's programs for a test: with a time limit, and with everything they said kept for the message of a failure.
 
 import { spawn } from 'node:child_process';
+import { appendFileSync } from 'node:fs';
 import { expect } from 'vitest';
 
 export interface Ran {
@@ -63,4 +64,11 @@ export async function until<T>(what: string, ask: () => Promise<T | undefined | 
     }
   }
   throw new Error(`not within ${timeoutMs} ms: ${what}${last === undefined ? '' : ` (${String(last)})`}`);
+}
+
+/** A figure that a person should see, also when the test passes: tests/long.sh shows it below the line of the part. */
+export function tell(line: string): void {
+  const file = process.env['MAILSITE_REPORT'];
+  if (file === undefined) console.log(line);
+  else appendFileSync(file, `${line}\n`);
 }

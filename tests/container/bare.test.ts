@@ -78,10 +78,14 @@ describe.skipIf(!isolated || !existsSync(join(bare, '.complete')))('a bare Debia
 
   test('a whole site: document, mail in, mail read, kill -9, start, check', async () => {
     const start = async (): Promise<void> => {
-      site = spawn('/usr/sbin/chroot', [root, '/bin/sh', '-c', `cd /trap && exec mailsite run --data /var/lib/mailsite --listen 127.0.0.1 --port-offset ${offset}`], {
-        env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
-        stdio: ['ignore', 'ignore', 'inherit'],
-      });
+      site = spawn(
+        '/usr/sbin/chroot',
+        [root, '/bin/sh', '-c', `cd /trap && exec mailsite run --data /var/lib/mailsite --listen 127.0.0.1 --port-offset ${offset}`],
+        {
+          env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
+          stdio: ['ignore', 'ignore', 'inherit'],
+        },
+      );
       await until('a greeting', async () => (await greeting('127.0.0.1', 143 + offset)).startsWith('* OK'), 20_000);
     };
     const die = async (): Promise<void> => {

@@ -3,7 +3,7 @@
 import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { must, until } from '../clients/programs.ts';
+import { must, tell, until } from '../clients/programs.ts';
 import { executable, isolated, password, type Status, sampleDocument, temporaryFolder } from '../clients/site.ts';
 import { Machine } from './machine.ts';
 
@@ -76,7 +76,7 @@ describe.skipIf(!isolated || !existsSync(join(booted, '.complete')))('a booted D
   test('systemd-analyze security: 2.0 or better', async () => {
     const { stdout } = await machine.run('systemd-analyze security --no-pager mailsite');
     const exposure = Number(/Overall exposure level for mailsite\.service: ([\d.]+)/.exec(stdout)?.[1]);
-    console.log(`  systemd-analyze security: ${exposure}`);
+    tell(`  systemd-analyze security: ${exposure}`);
     expect(exposure).toBeLessThanOrEqual(2);
   });
 

@@ -4,7 +4,7 @@
 //   # comment
 //   C: a LOGIN $user $password     said by connection 1, with CRLF; C2: by connection 2, which is opened at first use
 //   S: a OK …                      the next line heard; … stands for anything within the line
-//   S~: a OK …                     the same, after any lines that do not match
+//   S~: a OK …                     the same, after any lines that do not match (S2~: for connection 2)
 //   L: text                        a line of the literal which the C: before announced as {@} or {@+}: its size is filled in,
 //                                  and after the last one the line of the command ends
 //   R: a\x00b\r\n                  octets as they are
@@ -38,9 +38,9 @@ export function parseDialog(text: string): Step[] {
   const steps: Step[] = [];
   for (const [i, line] of text.split('\n').entries()) {
     if (line.trim() === '' || line.startsWith('#')) continue;
-    const match = /^(C|S~|S|L|R|N|X)(\d*):(?: (.*))?$/.exec(line);
+    const match = /^([CSLRNX])(\d*)(~?):(?: (.*))?$/.exec(line);
     if (!match) throw new Error(`line ${i + 1} is no step: ${line}`);
-    steps.push({ line: i + 1, kind: match[1] as Step['kind'], connection: Number(match[2] || 1), text: match[3] ?? '' });
+    steps.push({ line: i + 1, kind: `${match[1]}${match[3]}` as Step['kind'], connection: Number(match[2] || 1), text: match[4] ?? '' });
   }
   return steps;
 }
@@ -118,7 +118,7 @@ export async function runDialog(name: string, text: string, transport: Transport
     return found;
   };
   const fail = (step: Step, what: string, by: Ear): never => {
-    throw new Error(`${name}:${step.line}: ${step.kind}${step.connection}: ${step.text}\n  ${what}\n  heard before:\n    ${by.heard.slice(-8).join('\n    ')}`);
+    throw new Error(`${name}:${step.line}: ${step.kind.slice(0, 1)}${step.connection}${step.kind.slice(1)}: ${step.text}\n  ${what}\n  heard before:\n    ${by.heard.slice(-8).join('\n    ')}`);
   };
   const fill = (said: string): string =>
     said

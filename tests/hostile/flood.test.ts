@@ -1,7 +1,7 @@
 // Floods: thousands of connections that say nothing, too little, or hang up at once. The limits hold and the site goes on.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { must, sleep, until } from '../clients/programs.ts';
+import { must, sleep, tell, until } from '../clients/programs.ts';
 import { greeting, isolated, memory, type Site, sampleDocument, startSite } from '../clients/site.ts';
 import { Raw } from './raw.ts';
 import { Watch } from './watch.ts';
@@ -31,7 +31,7 @@ describe('floods', () => {
     await sleep(3_000);
     const after = memory(site.pids());
     const alive = held.filter((raw) => !raw.closed).length;
-    console.log(`  5,000 silent connections: ${alive} held, anonymous memory ${before.anonymous} → ${after.anonymous} MiB`);
+    tell(`  5,000 silent connections: ${alive} held, anonymous memory ${before.anonymous} → ${after.anonymous} MiB`);
     expect(after.anonymous - before.anonymous).toBeLessThan(200);
     for (const raw of held) raw.close();
     await watch.end();
@@ -46,7 +46,7 @@ describe('floods', () => {
     for (let i = 0; i < 800; i++) held.push(await Raw.open('192.0.2.1', site.port('smtp'), '192.0.2.1'));
     await sleep(1_000);
     const open = held.filter((raw) => !raw.closed).length;
-    console.log(`  800 connections of one address: ${open} held`);
+    tell(`  800 connections of one address: ${open} held`);
     expect(open).toBeLessThan(800);
     expect(open).toBeGreaterThan(100);
     for (const raw of held) raw.close();
@@ -62,7 +62,7 @@ describe('floods', () => {
       );
       for (const raw of some) raw?.close();
     }
-    console.log(`  20,000 connections in ${((performance.now() - start) / 1000).toFixed(1)} s; anonymous memory ${watch.baseMiB} → peak ${watch.peakMiB} MiB`);
+    tell(`  20,000 connections in ${((performance.now() - start) / 1000).toFixed(1)} s; anonymous memory ${watch.baseMiB} → peak ${watch.peakMiB} MiB`);
     await sleep(500);
     await watch.end();
     expect(watch.failures).toEqual([]);

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Imap } from '../bench/lib/conn.ts';
 import { withImap } from '../clients/mailbox.ts';
-import { sleep } from '../clients/programs.ts';
+import { sleep, tell } from '../clients/programs.ts';
 import { password, type Site, sampleDocument, startSite } from '../clients/site.ts';
 import { Raw } from './raw.ts';
 import { Watch } from './watch.ts';
@@ -17,7 +17,9 @@ describe('hostile IMAP', () => {
   });
   afterAll(async () => {
     await watch.end();
-    console.log(`  good sessions: ${watch.delivered}, slowest ${watch.slowestMs.toFixed(0)} ms; anonymous memory ${watch.baseMiB} → peak ${watch.peakMiB} MiB`);
+    tell(
+      `  good sessions: ${watch.delivered}, slowest ${watch.slowestMs.toFixed(0)} ms (in: ${watch.slowest}); anonymous memory ${watch.baseMiB} → peak ${watch.peakMiB} MiB`,
+    );
     await site?.finish();
     expect(watch.failures, 'the good session went on').toEqual([]);
     expect(watch.peakMiB).toBeLessThan(watch.baseMiB + 300);
@@ -68,7 +70,8 @@ describe('hostile IMAP', () => {
     expect(await user.ask('SELECT {-1}', 'b1')).toContain('b1 BAD');
     expect(await user.ask('SELECT {4294967296}', 'b2')).toMatch(/b2 (BAD|NO)/);
     expect(await user.ask('APPEND INBOX {99999999999}', 'b3')).toMatch(/b3 (BAD|NO)/);
-    expect(await user.ask('APPEND INBOX () "nonsense" {3}', 'b4')).toMatch(/b4 BAD|^\+ /);
+    await user.write('b4 APPEND INBOX () "nonsense" {3}\r\nabc\r\n');
+    expect(await user.reply('b4')).toContain('b4 BAD');
     user.close();
     const cut = await loggedIn();
     await cut.write('c1 APPEND INBOX {1000}\r\n');
@@ -79,13 +82,13 @@ describe('hostile IMAP', () => {
     await withImap(site, 'alice', async (client) => expect((await client.mailboxOpen('INBOX')).exists).toBe(0));
   });
 
-  test('parentheses 100,000 deep, SEARCH 10,000 deep, sequence sets of 10,000 ranges', async () => {
+  test('parentheses 100,000 deep, SEARCH 10,000 deep, sequence sets of 8,000 ranges', async () => {
     const raw = await loggedIn();
     await raw.ask('SELECT INBOX', 'a1');
     expect(await raw.ask(`FETCH 1 ${'('.repeat(50_000)}`, 'a2')).toMatch(/a2 BAD/);
     expect(await raw.ask(`SEARCH ${'NOT '.repeat(10_000)}ALL`, 'a3')).toMatch(/a3 (BAD|NO|OK)/);
     expect(await raw.ask(`SEARCH ${'('.repeat(20_000)}ALL${')'.repeat(20_000)}`, 'a4')).toMatch(/a4 (BAD|NO|OK)/);
-    expect(await raw.ask(`UID FETCH ${Array.from({ length: 10_000 }, (_, i) => `${i + 1}:*`).join(',')} FLAGS`, 'a5')).toMatch(/a5 (BAD|NO|OK)/);
+    expect(await raw.ask(`UID FETCH ${Array.from({ length: 8_000 }, (_, i) => `${i + 1}:*`).join(',')} FLAGS`, 'a5')).toMatch(/a5 (BAD|NO|OK)/);
     expect(await raw.ask('UID FETCH 1:4294967295 FLAGS', 'a6')).toContain('a6 OK');
     expect(await raw.ask('FETCH 1:4294967296 FLAGS', 'a7')).toContain('a7 BAD');
     expect(await raw.ask('NOOP', 'a8')).toContain('a8 OK');

@@ -27,8 +27,8 @@ export interface Changed {
 const toOctets = (key: string): Uint8Array => new Uint8Array(Buffer.from(key, 'latin1'));
 
 export class SimDisk {
-  /** No room: commits are refused. */
-  full = false;
+  /** Octets of rows for which there is still room in a commit; a bigger one is refused. */
+  room = Number.POSITIVE_INFINITY;
   /** The next flush fails as a broken disk does. */
   failNextSync = false;
   commits = 0;
@@ -132,7 +132,7 @@ export class SimDisk {
     const { scheduler } = this;
     return new Promise((resolve, reject) => {
       const delay = scheduler.delay(scheduler.pace.flushUs);
-      if (this.full) {
+      if (copies.reduce((sum, [, value]) => sum + (value?.length ?? 0), 0) > this.room) {
         scheduler.at(delay, 'disk full', life, () => reject(new DiskFull('simulated')));
         return;
       }

@@ -33,6 +33,8 @@ export class ImapClient {
   mailbox = '';
   /** By sequence number less one; 0: not yet known. */
   view: number[] = [];
+  /** Flags by UID as they were told, without \\Recent; what is not here nobody knows. */
+  readonly flags = new Map<number, Set<string>>();
   /** Flags learnt before this moment are not sure: a cut-off command may still come. */
   unsureUntilUs = 0;
   /** Flags a command in flight is about to change: `uid flag`. */
@@ -99,6 +101,7 @@ export class ImapClient {
   async select(mailbox: string, verb: 'SELECT' | 'EXAMINE' = 'SELECT'): Promise<Done> {
     this.box = null;
     this.view = [];
+    this.flags.clear();
     const { ledger, account } = this.o;
     const before = [...ledger.boxes.values()].map((box) => ({ box, uidNext: box.uidNext, highestModseq: box.highestModseq }));
     const result = await this.command(`${verb} ${mailbox} (CONDSTORE)`);
@@ -173,7 +176,11 @@ export class ImapClient {
       if (id !== null) box.identify(uid, id, command);
     }
     const flags = items.get('FLAGS');
-    if (Array.isArray(flags)) this.sawFlags(box, uid, new Set(flags.map((f) => textOf(f).toLowerCase())), command);
+    if (!Array.isArray(flags)) return;
+    const told = new Set(flags.map((f) => textOf(f).toLowerCase()));
+    told.delete('\\recent');
+    this.flags.set(uid, told);
+    this.sawFlags(box, uid, told, command);
   }
 
   private learnUid(n: number, uid: number): void {

@@ -88,8 +88,8 @@ export class Box {
   /** Somebody was told that it is gone. */
   gone(uid: number, nowUs: number): void {
     const known = this.at(uid);
-    if (known.removed === 'no') throw new Broken('M2', `${this.name} UID ${uid} (${known.id}) is gone, and nobody asked for it`);
-    if (known.removed === 'maybe') known.removedAtUs = nowUs;
+    if (known.removed === 'no' && !known.deletedAsked) throw new Broken('M2', `${this.name} UID ${uid} (${known.id}) is gone, and nobody asked for it`);
+    if (known.removed !== 'yes') known.removedAtUs = nowUs;
     known.removed = 'yes';
   }
 }

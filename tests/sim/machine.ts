@@ -211,7 +211,7 @@ export class Machine {
     const link: Client['link'] = new SimLink(scheduler, life, 'store');
     const address = impatient(link.address);
     const store = plants.store?.(address, role) ?? address;
-    const changes = changeFeed(store);
+    const changes = changeFeed(world, store);
     const site: Site = { world, store, work: this.work(life), view: disk.reader(life), changes, plaintextOnLoopback: true };
     // lost again: the next link resumes
     const client: Client = { life, world, link, site, resume: () => void changes.resume().catch(() => {}) };

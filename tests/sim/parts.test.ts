@@ -55,11 +55,11 @@ test('SIM3 a full disk refuses and keeps; a failed sync is never tried again', a
   const scheduler = new Scheduler(1);
   const disk = new SimDisk(scheduler);
   const engine = disk.engine(newLife());
-  disk.full = true;
+  disk.room = 0;
   const refused = engine.commit(put(1)).catch((e: unknown) => e);
   drain(scheduler);
   expect(await refused).toBeInstanceOf(DiskFull);
-  disk.full = false;
+  disk.room = 1;
   disk.failNextSync = true;
   const failed = engine.commit(put(1)).catch((e: Error) => e.message);
   drain(scheduler);

@@ -252,9 +252,9 @@ class Simulation {
       crash(() => machine.crash('control')),
       crash(() => machine.powerLoss()),
       () => {
-        disk.full = true;
+        disk.room = scheduler.random.pick([0, 1_000, 3_000]);
         scheduler.at(scheduler.random.between(10_000, 3_000_000), 'room again', outside, () => {
-          disk.full = false;
+          disk.room = Number.POSITIVE_INFINITY;
         });
       },
       crash(() => {
@@ -322,7 +322,7 @@ class Simulation {
   private mend(): void {
     this.network.breakChance = 0;
     this.network.lossChance = 0;
-    this.disk.full = false;
+    this.disk.room = Number.POSITIVE_INFINITY;
     this.disk.failNextSync = false;
     this.runFor(20_000);
   }

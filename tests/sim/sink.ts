@@ -80,6 +80,7 @@ async function converse(o: SinkOptions, dialog: Dialog): Promise<void> {
     for (const taken of last) taken.confirmed = true;
     last = [];
     if (o.random.chance(o.faults / 4)) return;
+    if (o.random.chance(o.faults / 8)) await o.world.sleep(o.random.below(290_000));
     const verb = line.slice(0, 4).toUpperCase();
     if (verb === 'QUIT') return dialog.send('221 bye\r\n');
     if (verb === 'EHLO') dialog.send(`250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-STARTTLS\r\n250-SIZE 52428800\r\n250-SMTPUTF8\r\n250 DSN\r\n`);

@@ -217,9 +217,10 @@ export class User {
     const modified = /^MODIFIED (\S+)/i.exec(done.code)?.[1];
     const skipped = new Set(modified === undefined ? [] : numbers(modified).map((n) => (bySequence ? (client.view[n - 1] as number) : n)));
     before.restore(client.unsureUntilUs > this.o.nowUs());
-    if (client.unsureUntilUs > this.o.nowUs()) return;
     for (const uid of uids) {
       if (skipped.has(uid)) continue;
+      if (item.endsWith('.SILENT')) applyFlags(client.flags.get(uid), replace, on, flags);
+      if (client.unsureUntilUs > this.o.nowUs()) continue;
       for (const flag of touched) box.at(uid).flags.set(flag, replace ? flags.includes(flag) : on);
     }
   }
@@ -245,6 +246,7 @@ export class User {
   }
 
   private lost(client: ImapClient): void {
+    client.flags.clear();
     client.unsureUntilUs = this.o.nowUs() + SURE_AFTER_US;
   }
 
@@ -464,6 +466,15 @@ export class User {
     if (done.status !== 'OK') return null;
     const items = fetchItems(values(done.untagged.find((r) => /^STATUS/i.test(r.text))?.text ?? '', [])[2] as Value);
     return { validity: Number(items.get('UIDVALIDITY')), messages: Number(items.get('MESSAGES')) };
+  }
+}
+
+/** What a client does to its own copy after a silent STORE. */
+function applyFlags(to: Set<string> | undefined, replace: boolean, on: boolean, flags: readonly string[]): void {
+  if (replace) to?.clear();
+  for (const flag of flags) {
+    if (on || replace) to?.add(flag.toLowerCase());
+    else to?.delete(flag.toLowerCase());
   }
 }
 

@@ -78,6 +78,15 @@ export function agree(client: ImapClient, found: readonly Found[]): void {
   const fresh = found.find((f) => f.account === box.account && f.mailbox === box.mailbox && f.uidValidity === box.uidValidity);
   const uids = [...(fresh?.messages.keys() ?? [])].join(' ');
   if (view.join(' ') !== uids) throw new Broken('IMAP', `${box.name}: a client has [${view.join(' ')}], a fresh SELECT shows [${uids}]`);
+  for (const [uid, told] of client.flags) {
+    const is = fresh?.messages.get(uid)?.flags;
+    const text = (flags: ReadonlySet<string> | undefined): string =>
+      [...(flags ?? [])]
+        .filter((f) => f !== '\\recent')
+        .sort()
+        .join(' ');
+    if (is && text(is) !== text(told)) throw new Broken('IMAP', `${box.name} UID ${uid}: a client was told (${text(told)}), a fresh FETCH shows (${text(is)})`);
+  }
 }
 
 /** Who idles has been told of every message that came and went, without asking. */

@@ -26,6 +26,8 @@ interface Run {
   /** The part tree of `partsOf`, read at the first need. */
   parts: Part | null;
   partsOf: number;
+  /** The rendered texts of the message being told. They are gone with the next read. */
+  texts: ReturnType<typeof peekInfo>;
 }
 type Step = (run: Run, entry: Entry) => Promise<void> | void;
 
@@ -41,7 +43,7 @@ export async function fetch(s: ImapSession, { set, items, changedSince }: Fetch,
   const plain = wanted.map(compile);
   // Before the octets of a body, so that a client knows them when those have come
   const flagsToo = wanted.some((i) => i.kind === 'flags') ? plain : [compile({ kind: 'flags' }), ...plain];
-  const run: Run = { s, selected, parts: null, partsOf: 0 };
+  const run: Run = { s, selected, parts: null, partsOf: 0, texts: undefined };
   const whole = await fetchRanges(run, ranges, changedSince ?? -1, (entry) => (seen.length > 0 && inPairs(seen, entry.uid) ? flagsToo : plain));
   // RFC 2180 §4.1.2: what others have expunged cannot be told
   return whole || uid ? ok('Fetched') : no('[EXPUNGEISSUED] Some of the messages are gone');
@@ -141,6 +143,7 @@ function takeBack({ s }: Run, mark: number, error: unknown): false {
 function tell(run: Run, entry: Entry, index: number, steps: readonly Step[], from: number): Promise<void> | undefined {
   const { out } = run.s;
   if (from === 0) {
+    run.texts = undefined;
     out.text('* ');
     out.number(index + 1);
     out.text(' FETCH (');
@@ -186,11 +189,12 @@ const steps: Readonly<Record<Exclude<Item['kind'], 'section'>, Step>> = {
   body: (run, entry) => rendered(run, entry, 'BODY ', 'body'),
 };
 
-function rendered({ s }: Run, entry: Entry, label: string, which: 'envelope' | 'structure' | 'body'): void {
-  const texts = peekInfo(s.site.view, entry.blob);
-  if (!texts) throw new Gone();
-  s.out.text(label);
-  s.out.raw(texts[which]);
+function rendered(run: Run, entry: Entry, label: string, which: 'envelope' | 'structure' | 'body'): void {
+  const { out, site } = run.s;
+  run.texts ??= peekInfo(site.view, entry.blob);
+  if (!run.texts) throw new Gone();
+  out.text(label);
+  out.raw(run.texts[which]);
 }
 
 function compileSection(section: Section): Step {
@@ -198,6 +202,7 @@ function compileSection(section: Section): Step {
   const label = `${section.label} `;
   if (what === 'fields' || what === 'notFields') {
     return (run, entry) => {
+      run.texts = undefined;
       const octets = headerOf(run, entry, path);
       run.s.out.text(label);
       if (octets === null) run.s.out.text('NIL');
@@ -205,6 +210,7 @@ function compileSection(section: Section): Step {
     };
   }
   return (run, entry) => {
+    run.texts = undefined;
     const range = rangeOf(run, entry, section);
     run.s.out.text(label);
     if (range === null) {
@@ -257,7 +263,8 @@ function rangeOf(run: Run, entry: Entry, { path, what }: Section): { readonly fr
   }
   if (what === 'header' || what === 'text') {
     const message = messageAt(run, entry, path);
-    if (!message) return null;
+    // A part that encloses no message has no octets of one
+    if (!message) return findPart(partsOf(run, entry), path) ? { from: 0, to: 0 } : null;
     return what === 'header' ? { from: message.headerFrom, to: message.bodyFrom } : { from: message.bodyFrom, to: message.bodyTo };
   }
   const part = findPart(partsOf(run, entry), path);
@@ -272,7 +279,7 @@ function stream(run: Run, entry: Entry, from: number, to: number): Promise<void>
   for (;;) {
     const next = pieces.next();
     if (next.done) return;
-    s.out.raw(next.value);
+    s.out.own(next.value);
     const wait = s.pressure();
     if (wait !== null) return streamOn(run, pieces, wait);
   }
@@ -281,7 +288,7 @@ function stream(run: Run, entry: Entry, from: number, to: number): Promise<void>
 async function streamOn({ s }: Run, pieces: Generator<Uint8Array, void, undefined>, first: Promise<void>): Promise<void> {
   await first;
   for (const piece of pieces) {
-    s.out.raw(piece);
+    s.out.own(piece);
     const wait = s.pressure();
     if (wait !== null) await wait;
   }

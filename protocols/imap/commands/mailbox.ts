@@ -1,7 +1,6 @@
 // CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, NAMESPACE. The commit point of each is the store's answer.
 
 import { isRefusal } from '../../../actors/wire.ts';
-import { mailboxByName } from '../../../storage/views.ts';
 import { type Parser, textOf } from '../grammar.ts';
 import { badName, canonicalName } from '../names.ts';
 import { refusal } from '../refused.ts';
@@ -83,9 +82,9 @@ export async function rename(s: ImapSession, { from, to }: Rename): Promise<Repl
 }
 
 export async function subscribe(s: ImapSession, name: string): Promise<Reply> {
-  s.site.view.refresh();
-  // RFC 3501 §6.3.6: a name may be checked when it is subscribed to, not afterwards
-  if (mailboxByName(s.site.view, s.account, name) === undefined) return no('[NONEXISTENT] There is no such mailbox');
+  // RFC 3501 §6.3.6: a name may be subscribed to that does not exist
+  const wrong = badName(name);
+  if (wrong !== null) return no(`[CANNOT] ${wrong}`);
   const answer = await s.site.store.ask('subscribeMailbox', { account: s.account, name, on: true });
   return isRefusal(answer) ? refusal(answer) : ok('Subscribed');
 }

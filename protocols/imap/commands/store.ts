@@ -53,6 +53,7 @@ export async function store(s: ImapSession, { set, mode, silent, unchangedSince,
   if (ranges.length === 0) return ok('No messages');
   const uids = uidPairs(ranges, selected.uids);
   s.site.view.refresh();
+  const { reported } = selected;
   const answer = await s.site.store.ask('store', {
     account: s.account,
     mailbox: watch.id,
@@ -67,7 +68,8 @@ export async function store(s: ImapSession, { set, mode, silent, unchangedSince,
   watch.update();
   tellKeywords(s, selected);
   const told = await tell(s, selected, ranges, answer.modified, silent ? answer.modseq : null, uid);
-  s.own = answer.modseq;
+  // What others did just before to the same messages has this modseq now: then silence would hide it
+  s.own = silent && reported < answer.modseq - 1 ? 0 : answer.modseq;
   if (answer.modified.length > 0) return ok(`[MODIFIED ${modifiedText(selected, answer.modified, uid)}] Some had changed`);
   // RFC 2180 §4.2.1: what others have expunged cannot be changed
   return told || uid ? ok('Stored') : no('[EXPUNGEISSUED] Some of the messages are gone');

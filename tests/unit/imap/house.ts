@@ -15,7 +15,7 @@ import { accountByAddress } from '../../../storage/views.ts';
 import type { Transport } from '../../dialogs/run.ts';
 import { type MemoryEnd, memoryPair } from './pair.ts';
 
-const fakeHash = (password: string): string => `$2b$10$${Buffer.from(password).toString('hex').padEnd(53, '0').slice(0, 53)}`;
+export const fakeHash = (password: string): string => `$2b$10$${Buffer.from(password).toString('hex').padEnd(53, '0').slice(0, 53)}`;
 
 export interface House {
   readonly site: Site & { plaintextOnLoopback: boolean };
@@ -56,7 +56,7 @@ export async function house(engine: Engine = memoryEngine()): Promise<House> {
   // A wrong password costs a second; not here
   const world: World = { ...real, sleep: (ms) => (ms === 0 ? new Promise((done) => setImmediate(done)) : real.sleep(Math.min(ms, 5))) };
   const store = local(await run(world, storage, engine)) as Address<StoreProtocol>;
-  const changes = changeFeed(store);
+  const changes = changeFeed(world, store);
   const crashed: unknown[] = [];
   const work = {
     on: () => () => {},

@@ -1,8 +1,11 @@
 // Both engines of this program keep the contract, and LMDB tells a full disk from a failing one.
 
 import { mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { DiskFull } from '../../../storage/engine.ts';
 import { openLmdb, openLmdbReader } from '../../../storage/engines/lmdb.ts';
 import { memoryEngine } from '../../../storage/engines/memory.ts';
 import { engineContract } from '../../contract/engine.ts';
@@ -31,4 +34,45 @@ engineContract('lmdb', async () => {
       rmSync(folder, { recursive: true });
     },
   };
+});
+
+// A file system of 64 MiB takes root to mount.
+const mounts = process.getuid?.() === 0 && spawnSync('mount', ['--version']).status === 0;
+
+test.skipIf(!mounts)('LMDB says DiskFull, keeps what it has, and goes on when there is room', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'full-'));
+  expect(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', folder]).status).toBe(0);
+  const unhandled: unknown[] = [];
+  const note = (error: unknown): void => void unhandled.push(error);
+  process.on('unhandledRejection', note);
+  const engine = openLmdb(join(folder, 'site.mdb'));
+  try {
+    const key = (n: number): Uint8Array => new Uint8Array([9, n >> 8, n & 255]);
+    const row = new Uint8Array(16_000);
+    let n = 0;
+    const fill = async (): Promise<unknown> => {
+      for (; n < 8_000; n += 10) await engine.commit(Array.from({ length: 10 }, (_, i) => [key(n + i), row] as const));
+      return null;
+    };
+    expect(await fill().catch((error: unknown) => error)).toBeInstanceOf(DiskFull);
+    expect(n).toBeGreaterThan(2_000);
+    const huge = [[key(9_000), new Uint8Array(40_000_000)]] as const;
+    for (let i = 0; i < 3; i++) await expect(engine.commit(huge, { reserve: true })).rejects.toBeInstanceOf(DiskFull);
+    await expect(engine.commit([[key(9_000), new Uint8Array(1_000_000)]])).rejects.toBeInstanceOf(DiskFull);
+    expect([...engine.keys(key(0), key(9_999))].length).toBe(n);
+    expect(engine.get(key(n - 1))).toEqual(Buffer.from(row));
+    await engine.commit(
+      Array.from({ length: 100 }, (_, i) => [key(i), null] as const),
+      { reserve: true },
+    );
+    await engine.commit([[key(9_000), row]]);
+    expect([...engine.keys(key(0), key(9_999))].length).toBe(n - 99);
+    await new Promise((done) => setTimeout(done, 20));
+    expect(unhandled).toEqual([]);
+  } finally {
+    process.off('unhandledRejection', note);
+    await engine.close();
+    spawnSync('umount', ['-l', folder]);
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

@@ -113,7 +113,8 @@ test('a large mailbox is deleted at once and released in steps', async () => {
     expect(store.problems()).toEqual([]);
   }
   expect(store.mailbox(account, 'Archive').exists).toBe(10);
-  expect([...store.engine.keys(new Uint8Array([8]), new Uint8Array([9]))].length).toBe(1);
+  const rows = (table: number) => [...store.engine.keys(new Uint8Array([table]), new Uint8Array([table + 1]))].length;
+  expect([rows(8), rows(15), rows(23)]).toEqual([1, 0, 0]);
 });
 
 test('RENAME takes what is below it along, and makes parents', async () => {
