@@ -31,6 +31,8 @@ export const limits = {
   transferWindow: 512 * KiB,
   /** Octets that all bodies on their way in hold together, in one process; past that they stream to the store early. */
   intakeMemory: 64 * MiB,
+  /** Octets of header that a message may hold even then: ordinary mail still comes in. */
+  intakeFloor: 16 * KiB,
   /** UIDs in one index page row. */
   pageUids: 32,
   keywordsPerMailbox: 48,
@@ -91,6 +93,7 @@ export const limits = {
 
   // connections
   connections: 10_000,
+  /** An IPv6 /64 counts as one address. */
   connectionsPerAddress: 200,
   acceptBacklog: 511,
   tlsHandshakeMs: 20_000,
@@ -155,6 +158,7 @@ export function checkLimits(): void {
   assert(limits.inlineBody + 2 * limits.structure + limits.envelope < limits.frame, 'an inline delivery fits a frame');
   assert(limits.mimeParts * 250 <= limits.structure, 'the scantest BODYSTRUCTURE and the packed parts of any message fit their rows');
   assert(limits.inlineBody + limits.transferWindow < limits.intakeMemory, 'one body may always come in');
+  assert(limits.intakeFloor < limits.header && limits.header < limits.intakeMemory, 'a header may be longer when there is room');
   assert(3 * limits.document < limits.frame, 'a document fits a frame, whatever its characters');
   assert(limits.transferWindow < limits.frame, 'a window of chunks fits a frame');
   assert(limits.chunk + 1 + 24 <= 4096, 'a chunk row fits a page');

@@ -12,7 +12,7 @@ import type { StoreProtocol } from '../storage/messages.ts';
 import { certificate, config } from '../storage/views.ts';
 import type { Address } from '../actors/actor.ts';
 import type { Reader } from '../storage/engine.ts';
-import { isLoopback } from './sasl/origin.ts';
+import { isLoopback, originPrefix } from './sasl/origin.ts';
 import { imapSession } from './imap/session.ts';
 import type { ListenerKind, Session, Site } from './site.ts';
 import { smtpSession } from './smtp/session.ts';
@@ -35,17 +35,17 @@ export function openListeners(site: Site, rows: readonly ChildRow[], firstFd: nu
   });
 }
 
-/** Counts connections of one listener, in all and by address, and starts the session of each that is let in. */
-function admission(site: Site, row: ChildRow): (connection: Connection) => void {
+/** Counts connections of one listener, in all and by origin, and starts the session of each that is let in. */
+export function admission(site: Site, row: ChildRow): (connection: Connection) => void {
   const listener: ListenerKind = { name: row.name as ListenerKind['name'], tls: row.tls ?? false };
   const session = sessions[row.actor] as Session;
-  const byAddress = new Map<string, number>();
+  const byOrigin = new Map<string, number>();
   let open = 0;
   let full = false;
   return (connection) => {
-    const from = connection.remote.address;
-    const same = byAddress.get(from) ?? 0;
-    if (open >= row.max || (same >= limits.connectionsPerAddress && !isLoopback(from))) {
+    const from = originPrefix(connection.remote);
+    const same = byOrigin.get(from) ?? 0;
+    if (open >= row.max || (same >= limits.connectionsPerAddress && !isLoopback(connection.remote.address))) {
       if (!full) site.world.log('listener.full', { name: row.name, limit: open >= row.max ? row.max : limits.connectionsPerAddress });
       full = true;
       if (!listener.tls) connection.write(fullReply[row.actor] ?? '');
@@ -54,16 +54,16 @@ function admission(site: Site, row: ChildRow): (connection: Connection) => void 
     }
     full = false;
     open++;
-    byAddress.set(from, same + 1);
+    byOrigin.set(from, same + 1);
     startChild(site.world, row, async () => {
       try {
         if (listener.tls && !(await handshake(site, connection))) return;
         await session(site, connection, listener);
       } finally {
         open--;
-        const left = (byAddress.get(from) ?? 1) - 1;
-        if (left === 0) byAddress.delete(from);
-        else byAddress.set(from, left);
+        const left = (byOrigin.get(from) ?? 1) - 1;
+        if (left === 0) byOrigin.delete(from);
+        else byOrigin.set(from, left);
         farewell(site, connection);
       }
     });

@@ -29,12 +29,17 @@ interface Waiting {
   readonly resolve: (answer: object) => void;
   readonly reject: (error: unknown) => void;
 }
+/** `owner`: the link it comes by. `grewMs`: when it last grew, on the monotonic clock. */
+interface Transfer {
+  readonly owner: number;
+  grewMs: number;
+}
 interface State {
   readonly world: World;
   readonly engine: Engine;
   readonly subscribers: Map<number, Peer<P>>;
-  /** Live transfers and the links they came by: others are dead. */
-  readonly transfers: Map<number, number>;
+  /** Live transfers: others are dead. */
+  readonly transfers: Map<number, Transfer>;
   readonly linked: Set<number>;
   readonly waiting: Waiting[];
   running: boolean;
@@ -99,16 +104,18 @@ export const storage = actor({
     async beginTransfer(state, ask, peer) {
       const answer = await submit(state, 'beginTransfer', ask);
       if (isRefusal(answer)) return answer;
-      state.transfers.set(answer.transfer, peer.id);
+      state.transfers.set(answer.transfer, { owner: peer.id, grewMs: state.world.monotonicMs() });
       tie(state, peer);
       return answer;
     },
     appendTransfer(state, ask, peer) {
-      if (state.transfers.get(ask.transfer) !== peer.id) return refuse('noSuchTransfer');
+      const transfer = state.transfers.get(ask.transfer);
+      if (transfer?.owner !== peer.id) return refuse('noSuchTransfer');
+      transfer.grewMs = state.world.monotonicMs();
       return submit(state, 'appendTransfer', ask);
     },
     dropTransfer(state, ask, peer) {
-      if (state.transfers.get(ask.transfer) !== peer.id) return {};
+      if (state.transfers.get(ask.transfer)?.owner !== peer.id) return {};
       state.transfers.delete(ask.transfer);
       return submit(state, 'dropTransfer', ask);
     },
@@ -129,7 +136,7 @@ export const storage = actor({
     rehash: (state, ask) => submit(state, 'rehash', ask),
     authFailed: (state, ask) => submit(state, 'authFailed', ask),
     authSucceeded: (state, ask) => submit(state, 'authSucceeded', ask),
-    collect: (state, ask) => submit(state, 'collect', ask),
+    collect: (state, ask) => collectSparing(state, ask),
   },
 });
 
@@ -153,13 +160,21 @@ function tie(state: State, peer: Peer<P>): void {
   peer.onGone(() => {
     state.linked.delete(peer.id);
     state.subscribers.delete(peer.id);
-    for (const [transfer, owner] of state.transfers) {
+    for (const [transfer, { owner }] of state.transfers) {
       if (owner !== peer.id) continue;
       state.transfers.delete(transfer);
       // A crash of the actor is told by those who wait for it.
       submit(state, 'dropTransfer', { transfer }).catch(() => {});
     }
   });
+}
+
+/** A transfer that its owner goes on with stays, however long it takes; one that stands still is nobody's from now on. */
+function collectSparing(state: State, ask: Ask<P, 'collect'>): Promise<AnswerOf<'collect'> | Refusal> {
+  const now = state.world.monotonicMs();
+  for (const [transfer, { grewMs }] of state.transfers) if (grewMs + ask.transferAgeMs <= now) state.transfers.delete(transfer);
+  const sparing = { ...ask, alive: new Set(state.transfers.keys()) };
+  return submit(state, 'collect', sparing);
 }
 
 /** EXPUNGE of a large folder is several commits, so that it neither holds up the others nor grows with the folder. What

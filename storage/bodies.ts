@@ -91,7 +91,7 @@ function binaryAt(row: Uint8Array, at: number): { octets: Uint8Array; end: numbe
   return { octets: row.subarray(from, from + length), end: from + length };
 }
 
-/** The header block with its empty line. Its octets belong to the caller. Throws BodyGone. */
+/** The header block with its empty line, at most limits.header octets of it. Its octets belong to the caller. Throws BodyGone. */
 export function header(reader: Reader, id: number): Uint8Array {
   const first = reader.get(encodeKey('chunk', { blob: id, n: 0 }));
   if (!first) throw new BodyGone(id);
@@ -99,7 +99,7 @@ export function header(reader: Reader, id: number): Uint8Array {
   if (octets.length < limits.chunk) return octets;
   const row = blob(reader, id);
   if (!row) throw new BodyGone(id);
-  return row.headerSize <= limits.chunk ? octets : Buffer.concat([...body(reader, id, 0, row.headerSize)]);
+  return row.headerSize <= limits.chunk ? octets : Buffer.concat([...body(reader, id, 0, Math.min(row.headerSize, limits.header))]);
 }
 
 /**

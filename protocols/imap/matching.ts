@@ -1,6 +1,7 @@
 // Does a message match a search? Guarantees: the index decides what it can before a header is read, and the header before
 // a body; a body is read a chunk at a time and decoded as it comes; text compares as Unicode, without case.
 
+import { limits } from '../../actors/limits.ts';
 import { type Entry, hasKeyword } from '../../storage/page.ts';
 import { body, header, info } from '../../storage/views.ts';
 import { parseDateTime } from '../mime/date.ts';
@@ -186,7 +187,7 @@ export class Candidate {
 
   private async searchPart(part: Part, text: string, headers: boolean, isRoot: boolean): Promise<boolean> {
     if (headers && !isRoot && part.bodyFrom > part.headerFrom) {
-      const block = Buffer.concat([...body(this.s.site.view, this.entry.blob, part.headerFrom, part.bodyFrom)]);
+      const block = Buffer.concat([...body(this.s.site.view, this.entry.blob, part.headerFrom, Math.min(part.bodyFrom, part.headerFrom + limits.header))]);
       if (headerText(block).includes(text)) return true;
     }
     for (const child of part.children) {

@@ -4,7 +4,7 @@ import type { Refusal } from '../../actors/wire.ts';
 import type { RefusalCode } from '../../storage/messages.ts';
 import type { Reply } from './reply.ts';
 
-const texts: Readonly<Record<RefusalCode | 'busy' | 'linkLost', string>> = {
+const texts: Readonly<Record<RefusalCode | 'busy' | 'linkLost' | 'crowded', string>> = {
   noSuchAccount: '[UNAVAILABLE] The account is closed',
   noSuchMailbox: '[NONEXISTENT] There is no such mailbox',
   mailboxExists: '[ALREADYEXISTS] There is a mailbox of that name',
@@ -18,6 +18,7 @@ const texts: Readonly<Record<RefusalCode | 'busy' | 'linkLost', string>> = {
   conflict: '[INUSE] Somebody else changed it at the same time, try again',
   inboxStays: '[CANNOT] INBOX stays',
   busy: '[UNAVAILABLE] The store is busy, try again',
+  crowded: '[LIMIT] Too much mail is on its way in, try again later',
   linkLost: '[UNAVAILABLE] Lost contact with the store, try again',
 };
 

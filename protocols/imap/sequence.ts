@@ -55,7 +55,7 @@ export function resolve(set: SequenceSet, uids: Uint32Array, count: number, uid:
 
 /** Sorts and joins ranges that touch. */
 export function merge(ranges: readonly number[]): number[] {
-  if (ranges.length <= 2) return ranges.length === 2 && ranges[0] === ranges[1] ? [] : [...ranges];
+  if (ranges.length <= 2) return ranges.length === 2 && (ranges[0] as number) < (ranges[1] as number) ? [...ranges] : [];
   const pairs: [number, number][] = [];
   for (let i = 0; i < ranges.length; i += 2) if ((ranges[i] as number) < (ranges[i + 1] as number)) pairs.push([ranges[i] as number, ranges[i + 1] as number]);
   pairs.sort((a, b) => a[0] - b[0]);

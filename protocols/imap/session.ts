@@ -18,8 +18,9 @@ import { type Announced, Parser } from './grammar.ts';
 import { dropMessage, type Received, receive } from './receive.ts';
 import { Output } from './render.ts';
 import type { Reply } from './reply.ts';
-import { release, type Selected } from './selected.ts';
-import { sync } from './sync.ts';
+import type { Selected } from './selected.ts';
+import { type Own, sync } from './sync.ts';
+import { release } from './watch.ts';
 
 export type Phase = 'unauthenticated' | 'authenticated' | 'selected' | 'over';
 
@@ -40,8 +41,8 @@ export class ImapSession {
   condstore = false;
   errors = 0;
   authTries = 0;
-  /** Changes at this modseq are the current command's own, and told by itself. */
-  own = 0;
+  /** What the current command has changed, and tells by itself. */
+  own: Own | null = null;
   /** A message that APPEND has announced, while nobody has taken it. */
   literal: Announced | null = null;
   /** Runs at each notice of the selected mailbox while the session is in IDLE. */
@@ -169,7 +170,7 @@ export const imapSession: Session = async (site, connection, listener) => {
       const received = await receive(s);
       s.beginSlice();
       if (received !== null) {
-        s.own = 0;
+        s.own = null;
         s.literal = received.literal;
         await execute(s, received);
         if (s.literal !== null && !s.over) await dropMessage(s, s.literal);
@@ -213,7 +214,7 @@ async function execute(s: ImapSession, { bytes, literal }: Received): Promise<vo
   }
   if (reply === null || s.over) return finish(s, tag, reply);
   if (s.selected !== null && command.sequence !== 'none') {
-    const there = await sync(s, { expunge: command.sequence === 'breaks' || uid, uid, skip: s.own, push: false });
+    const there = await sync(s, { expunge: command.sequence === 'breaks' || uid, uid, own: s.own, push: false });
     if (!there) {
       finish(s, tag, reply);
       return s.bye('The selected mailbox was deleted');

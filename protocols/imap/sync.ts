@@ -6,7 +6,7 @@ import type { Entry } from '../../storage/page.ts';
 import { pages } from '../../storage/views.ts';
 import { mailboxFlags, writeFlags } from './render.ts';
 import type { Selected } from './selected.ts';
-import { indexOf } from './sequence.ts';
+import { indexOf, inPairs } from './sequence.ts';
 import type { ImapSession } from './session.ts';
 
 export interface SyncOptions {
@@ -14,10 +14,15 @@ export interface SyncOptions {
   readonly expunge: boolean;
   /** Do FETCH responses carry the UID (RFC 3501 §6.4.8)? */
   readonly uid: boolean;
-  /** Flags set at this modseq were reported, or the client asked for silence. */
-  readonly skip: number;
+  /** What the command itself has told, or was asked not to tell: null, or UID pairs changed at a modseq. */
+  readonly own: Own | null;
   /** Send at once what is found, before \Recent is claimed. */
   readonly push: boolean;
+}
+
+export interface Own {
+  readonly modseq: number;
+  readonly uids: readonly number[];
 }
 
 /** Resolves to false when the mailbox is gone. */
@@ -25,14 +30,15 @@ export async function sync(s: ImapSession, options: SyncOptions): Promise<boolea
   const { selected } = s;
   if (selected === null) return true;
   const { watch } = selected;
+  const { own } = options;
   if (!selected.stale) return !watch.gone;
   watch.update();
   if (watch.gone) return false;
-  const touched = watch.since(selected.seen);
-  const { reported } = selected;
+  const { seen } = selected;
+  const notice = watch.since(seen, selected.heard);
   const known = selected.lastUid;
   selected.seen = watch.end;
-  selected.reported = watch.covered;
+  selected.heard = watch.heard;
   const before = selected.count;
   if (adopt(s, selected, options.expunge)) s.out.line(`* ${selected.count} EXISTS`);
   if (options.push) s.out.flush();
@@ -41,7 +47,10 @@ export async function sync(s: ImapSession, options: SyncOptions): Promise<boolea
   if (appended && !selected.readOnly && watch.unclaimed) selected.addRecent(await watch.claim());
   if (appended || selected.count !== before) s.out.line(`* ${selected.recentCount} RECENT`);
   tellKeywords(s, selected);
-  await tellFlags(s, selected, touched, known, reported, options);
+  const since = Math.max(notice.from, selected.base);
+  const isNews = (e: Entry): boolean =>
+    e.modseq > since && e.uid <= known && !(own !== null && e.modseq === own.modseq && inPairs(own.uids, e.uid)) && !watch.wasNoted(e, seen);
+  await tellFlags(s, selected, notice.pages, known, isNews, options.uid);
   if (options.push) s.out.flush();
   return true;
 }
@@ -87,30 +96,30 @@ async function tellFlags(
   selected: Selected,
   touched: readonly number[] | null,
   known: number,
-  since: number,
-  options: SyncOptions,
+  isNews: (entry: Entry) => boolean,
+  uid: boolean,
 ): Promise<void> {
   const { watch } = selected;
   if (touched === null) {
     for (const entries of pages(watch.site.view, watch.id, 1, known)) {
-      tellPage(s, selected, entries, known, since, options);
+      tellPage(s, selected, entries, isNews, uid);
       const wait = s.pressure();
       if (wait !== null) await wait;
     }
     return;
   }
   for (const number of touched) {
-    tellPage(s, selected, watch.page(number), known, since, options);
+    tellPage(s, selected, watch.page(number), isNews, uid);
     const wait = s.pressure();
     if (wait !== null) await wait;
   }
 }
 
-function tellPage(s: ImapSession, selected: Selected, entries: readonly Entry[], known: number, since: number, options: SyncOptions): void {
+function tellPage(s: ImapSession, selected: Selected, entries: readonly Entry[], isNews: (entry: Entry) => boolean, uid: boolean): void {
   for (const entry of entries) {
-    if (entry.modseq <= since || entry.modseq === options.skip || entry.uid > known) continue;
+    if (!isNews(entry)) continue;
     const index = indexOf(selected.uids, selected.count, entry.uid);
-    if (index >= 0) writeChange(s, selected, entry, index, options.uid, true);
+    if (index >= 0) writeChange(s, selected, entry, index, uid, true);
   }
 }
 

@@ -1,9 +1,10 @@
 // A message body on its way into the store: scanned, hashed, cut into chunk rows while it streams. Guarantees: memory
-// per message is at most limits.inlineBody + limits.transferWindow and a chunk; all intakes of a process together keep
-// limits.intakeMemory, past which they stream early; nothing is in the store's tables before a command claims it (M1).
+// per message is at most limits.inlineBody + limits.transferWindow, limits.header and a chunk; all intakes of a process
+// together keep limits.intakeMemory (memory.ts), past which they stream early, and long headers are refused; nothing is in
+// the store's tables before a command claims it (M1).
 //
 // States: gathering → streaming (a transfer is open; chunks go out, at most limits.transferWindow not yet written)
-// → done, failed or aborted. The commit point is the command which claims the content, not `finish`.
+// → done → released, or failed or aborted. The commit point is the command which claims the content, not `finish`.
 
 import { type Address, LinkLost } from '../../actors/actor.ts';
 import { assert } from '../../actors/assert.ts';
@@ -11,14 +12,15 @@ import { limits } from '../../actors/limits.ts';
 import { type Ask, isRefusal, type Refusal } from '../../actors/wire.ts';
 import type { World } from '../../actors/world.ts';
 import type { RefusalCode, StoreProtocol } from '../../storage/messages.ts';
+import { Charge } from './memory.ts';
 import { type Scanned, Scanner } from './scanner.ts';
 
 /** A message body and what was computed of it, as the store takes it. */
 export type Content = Ask<StoreProtocol, 'append'>['content'];
 
-/** The store did not take the body. `linkLost`: it died; nobody will claim what it had. */
+/** The body was not taken. `linkLost`: the store died; nobody will claim what it had. `crowded`: no memory for its header. */
 export class IntakeFailed extends Error {
-  readonly code: RefusalCode | 'busy' | 'linkLost';
+  readonly code: RefusalCode | 'busy' | 'linkLost' | 'crowded';
   constructor(code: IntakeFailed['code'], detail: string) {
     super(`${code}: ${detail}`);
     this.name = 'IntakeFailed';
@@ -127,28 +129,15 @@ class Chunks {
   }
 }
 
-/** Octets that all intakes of a process hold; a process has one World. */
-const memories = new WeakMap<World, { held: number }>();
-
-function memoryOf(world: World): { held: number } {
-  let memory = memories.get(world);
-  if (!memory) memories.set(world, (memory = { held: 0 }));
-  return memory;
-}
-
-/** Octets that all intakes of a process hold now. */
-export const intakeMemory = (world: World): number => memoryOf(world).held;
-
 /** One message body. Calls must not overlap; after a failure only `abort` makes sense. */
 export class Intake {
   readonly #world: World;
-  readonly #memory: { held: number };
+  readonly #charge: Charge;
   readonly #store: Address<StoreProtocol>;
   readonly #scanner = new Scanner();
   readonly #hasher = new Bun.CryptoHasher('sha256');
   readonly #chunks = new Chunks();
   #size = 0;
-  #held = 0;
   /** 0: gathering. */
   #transfer = 0;
   #sent = 0;
@@ -160,7 +149,7 @@ export class Intake {
 
   constructor(world: World, store: Address<StoreProtocol>) {
     this.#world = world;
-    this.#memory = memoryOf(world);
+    this.#charge = new Charge(world);
     this.#store = store;
   }
 
@@ -174,7 +163,9 @@ export class Intake {
     for (let at = 0; at < chunk.length; at += limits.readChunk) {
       if (this.#failure) throw this.#failure;
       this.#take(chunk.length <= limits.readChunk ? chunk : chunk.subarray(at, at + limits.readChunk));
-      const crowded = this.#memory.held > limits.intakeMemory;
+      const { crowded } = this.#charge;
+      if (crowded && this.#scanner.held > limits.intakeFloor) this.#fail(new IntakeFailed('crowded', 'too much mail is on its way in'));
+      if (this.#failure) throw this.#failure;
       if (this.#transfer > 0 || !this.#chunks.inline || crowded) await this.#stream(crowded ? 1 : chunksPerAppend);
     }
   }
@@ -188,14 +179,7 @@ export class Intake {
   }
 
   #account(): void {
-    const now = this.#chunks.readyOctets + this.#unwritten + limits.chunk;
-    this.#memory.held += now - this.#held;
-    this.#held = now;
-  }
-
-  #release(): void {
-    this.#memory.held -= this.#held;
-    this.#held = 0;
+    this.#charge.set(this.#chunks.readyOctets + this.#unwritten + limits.chunk + this.#scanner.held);
   }
 
   /** Sends what is ready, as long as there are `least` chunks of it, and waits until the window is open again. */
@@ -251,13 +235,13 @@ export class Intake {
   /** The first failure counts. The store forgets what it has; a link that is lost dropped it already. */
   #fail(failure: unknown): void {
     this.#failure ??= failure;
-    this.#release();
+    this.#charge.set(0);
     const transfer = this.#transfer;
     this.#transfer = 0;
     if (transfer > 0) this.#store.ask('dropTransfer', { transfer }).catch(() => {});
   }
 
-  /** The end of the body. The content must be claimed by a command; where that does not happen, `abort` frees it sooner. */
+  /** The end of the body. The content must be claimed by a command, and then `release` called; or else `abort`. */
   async finish(): Promise<Content> {
     if (this.#failure) throw this.#failure;
     const scanned = this.#scanner.finish();
@@ -266,14 +250,26 @@ export class Intake {
       await this.#stream(1);
       while (this.#writing.length > 0) await this.#oldestWritten();
     }
-    this.#release();
-    return contentFrom(scanned, this.#hasher, this.#chunks, this.#transfer);
+    const content = contentFrom(scanned, this.#hasher, this.#chunks, this.#transfer);
+    this.#charge.set(octetsOf(content));
+    return content;
+  }
+
+  /** The store has answered the command that carried the content: it is in memory no more. */
+  release(): void {
+    this.#charge.set(0);
   }
 
   /** Forgets the body, here and in the store. May be called at any time and repeatedly; not after the content was claimed. */
   abort(): void {
     this.#fail(new IntakeFailed('noSuchTransfer', 'the body was aborted'));
   }
+}
+
+/** What a content weighs in its command. */
+function octetsOf({ chunks, info }: Content): number {
+  const body = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  return body + info.envelope.length + info.structure.length + info.body.length + info.parts.length;
 }
 
 function contentFrom(scanned: Scanned, hasher: Bun.CryptoHasher, chunks: Chunks, transfer: number): Content {

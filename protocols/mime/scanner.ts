@@ -35,6 +35,8 @@ const DASH = 45;
 /** Delimiter lines longer than this are none (RFC 2046 §5.1.1 allows 70 octets of boundary). */
 const longestLine = 1_024;
 const longestBoundary = 1_000;
+/** A buffer for header octets that is kept from one part to the next. */
+const leastCaptured = 4_096;
 const noFields: EntityFields = new Map();
 const nothing = Buffer.alloc(0);
 
@@ -102,6 +104,11 @@ export class Scanner {
   #headerBudget: number = limits.header;
   /** Octets up to and with the empty line of the message; null until it has come. */
   headerSize: number | null = null;
+
+  /** Octets of headers that are kept: of the one that has not ended, and in the fields of those that have. */
+  get held(): number {
+    return this.#captured.length + limits.header - this.#headerBudget;
+  }
 
   /** Looks at the next octets; keeps no reference to them. */
   push(chunk: Uint8Array): void {
@@ -263,7 +270,7 @@ export class Scanner {
     if (length <= 0) return;
     const needed = this.#capturedLength + length;
     if (needed > this.#captured.length) {
-      const larger = Buffer.allocUnsafe(Math.max(needed, Math.min(limits.header, this.#captured.length * 2), 4_096));
+      const larger = Buffer.allocUnsafe(Math.max(needed, Math.min(limits.header, this.#captured.length * 2), leastCaptured));
       larger.set(this.#captured.subarray(0, this.#capturedLength));
       this.#captured = larger;
     }
@@ -282,6 +289,7 @@ export class Scanner {
       text = octetsOf(this.#captured.subarray(0, Math.min(length, this.#capturedLength)));
     }
     this.#capturedLength = 0;
+    if (this.#captured.length > leastCaptured) this.#captured = nothing;
     this.#headerBudget -= text.length;
     return text;
   }

@@ -204,7 +204,10 @@ async function copyOf(site: Site, pending: Pending, prefix: Uint8Array): Promise
   try {
     await intake.write(prefix);
     for (let chunk = next(); chunk !== null; chunk = next()) await intake.write(chunk);
-    return await intake.finish();
+    const content = await intake.finish();
+    // Its memory is bounded by limits.outboundConcurrency from here on
+    intake.release();
+    return content;
   } catch (error) {
     if (!(error instanceof IntakeFailed)) throw error;
     // The store restarted, or its disk is full: the queue keeps the message.

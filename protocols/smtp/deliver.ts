@@ -16,7 +16,8 @@ type Delivered = Answer<StoreProtocol, 'deliver'>;
 /** The message of a transaction whose recipients are known. */
 export function incoming(s: Conversation, transaction: Transaction): Incoming {
   s.messages++;
-  return new Incoming(s.site, (header) => Buffer.from(returnPath(transaction) + traceFields(s, transaction, header)));
+  const prefix = (header: HeaderFacts): Uint8Array => Buffer.from(returnPath(transaction) + traceFields(s, transaction, header));
+  return new Incoming(s.site, prefix, transaction.recipients.confirmed.length > 0);
 }
 
 /** RFC 5321 §4.4: for the final delivery only. It is left off what goes out (`skip`). */
@@ -83,6 +84,8 @@ export async function deliver(s: Conversation, transaction: Transaction, message
     if (!(error instanceof LinkLost)) throw error;
     // RFC 5321 §4.2.5, §6.1: it may have been stored; a second copy is better than none
     return '451 4.3.0 The message store is restarting: try again';
+  } finally {
+    message.release();
   }
 }
 

@@ -146,7 +146,8 @@ async function commit(site: Site, pending: Pending, message: Report): Promise<'d
   for (let waitMs = 100; ; waitMs = Math.min(waitMs * 2, limits.outboundPollMs)) {
     try {
       const answer = await site.store.ask('reportQueue', message);
-      if (!isRefusal(answer)) return 'done';
+      // `conflict`: the store did it when it was asked before, and nobody heard
+      if (!isRefusal(answer) || answer.refused === 'conflict') return 'done';
       if (answer.refused !== 'full' && answer.refused !== 'busy') return 'refused';
     } catch (error) {
       if (!(error instanceof LinkLost)) throw error;

@@ -6,8 +6,9 @@
 // outcome is the commit of reportQueue, which holds the bounce or the report it causes as well.
 
 import { assert } from '../../actors/assert.ts';
-import { isRefusal } from '../../actors/wire.ts';
+import { type Ask, isRefusal, refuse } from '../../actors/wire.ts';
 import { domainOf } from '../addresses.ts';
+import type { StoreProtocol } from '../messages.ts';
 import type { Row } from '../rows.ts';
 import type { Tx } from '../tx.ts';
 import { release } from './blob.ts';
@@ -67,9 +68,10 @@ export const claimQueue: Command<'claimQueue'> = (tx, { now, leaseMs, limit, ski
 };
 
 export const reportQueue: Command<'reportQueue'> = (tx, { now, expiryMs, outcomes, mails }) => {
+  // What it delivers was delivered with the report that was faster
+  if (mails.length > 0 && outcomes.some((o) => wasReported(tx, o))) return refuse('conflict', 'it was reported before');
   for (const { queue, n, outcome, due, ...rest } of outcomes) {
     const row = tx.get('queueRecipient', { queue, n });
-    // Reported before: the answer was lost, or the lease ended and another attempt was faster.
     if (!row) continue;
     if (outcome === 'later') {
       const attempts = row.attempts + (rest.attempted ? 1 : 0);
@@ -84,6 +86,12 @@ export const reportQueue: Command<'reportQueue'> = (tx, { now, expiryMs, outcome
   }
   return {};
 };
+
+/** The answer was lost, or the lease ended and another attempt was faster. */
+function wasReported(tx: Tx, { queue, n, outcome, due }: Ask<StoreProtocol, 'reportQueue'>['outcomes'][number]): boolean {
+  const row = tx.get('queueRecipient', { queue, n });
+  return row === undefined || (outcome === 'later' && row.due === due && row.leaseUntil === 0);
+}
 
 function finish(tx: Tx, queue: number, n: number, due: number): void {
   const row = tx.get('queue', { queue });

@@ -2,8 +2,9 @@
 // garbage, in every commit.
 
 import { limits } from '../../actors/limits.ts';
-import { refuse } from '../../actors/wire.ts';
+import { type Answer, type Ask, refuse } from '../../actors/wire.ts';
 import { declaredSize } from '../bodies.ts';
+import type { StoreProtocol } from '../messages.ts';
 import { readPage } from '../page.ts';
 import type { Tx } from '../tx.ts';
 import { countOf, dropTransfer as drop, release } from './blob.ts';
@@ -37,11 +38,14 @@ export const dropTransfer: Command<'dropTransfer'> = (tx, { transfer }) => {
   return {};
 };
 
-export const collect: Command<'collect'> = (tx, { now, transferAgeMs }) => {
+/** `alive`: transfers that grow still, however long ago they began. */
+type Collect = Ask<StoreProtocol, 'collect'> & { readonly alive?: ReadonlySet<number> };
+
+export const collect = (tx: Tx, { now, transferAgeMs, alive }: Collect): Answer<StoreProtocol, 'collect'> => {
   let room: number = limits.collectPerCommit;
   for (const { key, row } of tx.scan('transfer', [])) {
     if (room <= 0) return { chunks: 0, more: true };
-    if (row.startedAt + transferAgeMs > now) continue;
+    if (alive?.has(key.blob) || row.startedAt + transferAgeMs > now) continue;
     drop(tx, key.blob);
     room--;
   }

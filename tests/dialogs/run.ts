@@ -118,7 +118,9 @@ export async function runDialog(name: string, text: string, transport: Transport
     return found;
   };
   const fail = (step: Step, what: string, by: Ear): never => {
-    throw new Error(`${name}:${step.line}: ${step.kind.slice(0, 1)}${step.connection}${step.kind.slice(1)}: ${step.text}\n  ${what}\n  heard before:\n    ${by.heard.slice(-8).join('\n    ')}`);
+    throw new Error(
+      `${name}:${step.line}: ${step.kind.slice(0, 1)}${step.connection}${step.kind.slice(1)}: ${step.text}\n  ${what}\n  heard before:\n    ${by.heard.slice(-8).join('\n    ')}`,
+    );
   };
   const fill = (said: string): string =>
     said

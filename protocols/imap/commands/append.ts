@@ -50,7 +50,8 @@ export async function append(s: ImapSession, args: Append, { literal }: Call): P
     if (s.selected?.watch.id === answer.mailbox) s.wrote([pageOf(answer.uid)]);
     return ok(`[APPENDUID ${answer.uidValidity} ${answer.uid}] Appended`);
   } finally {
-    if (!claimed) intake.abort();
+    if (claimed) intake.release();
+    else intake.abort();
   }
 }
 

@@ -4,11 +4,12 @@ import { isRefusal } from '../../../actors/wire.ts';
 import type { Call } from '../commands.ts';
 import type { Parser, SequenceSet } from '../grammar.ts';
 import { refusalOfTarget } from '../refused.ts';
-import { pagesOf, type Selected } from '../selected.ts';
+import type { Selected } from '../selected.ts';
 import { resolve, setText, uidPairs } from '../sequence.ts';
 import { bad, no, ok, type Reply } from '../reply.ts';
 import type { ImapSession } from '../session.ts';
 import { parseMailbox } from './mailbox.ts';
+import { pagesOf } from '../watch.ts';
 
 interface Copy {
   readonly set: SequenceSet;

@@ -3,6 +3,7 @@
 //
 // The items are compiled once a command into steps that write straight from stored octets into the output buffer.
 
+import { limits } from '../../../actors/limits.ts';
 import { isRefusal } from '../../../actors/wire.ts';
 import { type Entry, flag, pageOf } from '../../../storage/page.ts';
 import { blob, body, header, info, page, peekInfo } from '../../../storage/views.ts';
@@ -12,9 +13,11 @@ import type { Call } from '../commands.ts';
 import type { Fetch, Item, Section } from '../items.ts';
 import { internalDate, writeFlags } from '../render.ts';
 import { bad, no, ok, type Reply } from '../reply.ts';
-import { pagesOf, type Selected } from '../selected.ts';
+import type { Selected } from '../selected.ts';
 import { addToPairs, inPairs, resolve } from '../sequence.ts';
 import type { ImapSession } from '../session.ts';
+import { tellKeywords } from '../sync.ts';
+import { pagesOf } from '../watch.ts';
 
 /** A message that was expunged by somebody else, and its body collected, while it was being told. */
 class Gone extends Error {}
@@ -69,7 +72,10 @@ async function setSeen(s: ImapSession, selected: Selected, ranges: readonly numb
   const answer = await s.site.store.ask('store', ask);
   if (isRefusal(answer)) return [];
   watch.note(answer.modseq, pagesOf(unseen));
-  s.own = answer.modseq;
+  s.own = { modseq: answer.modseq, uids: unseen };
+  // What is told now is not told again: a keyword that somebody has just made must have its name
+  watch.update();
+  tellKeywords(s, selected);
   s.site.view.refresh();
   return unseen;
 }
@@ -207,6 +213,8 @@ function compileSection(section: Section): Step {
       run.s.out.text(label);
       if (octets === null) run.s.out.text('NIL');
       else run.s.out.literal(cut(selectFields(octets, fields, what === 'notFields'), partial));
+      // A long header is paced like a body
+      if (octets !== null && octets.length > limits.chunk) return run.s.pressure() ?? undefined;
     };
   }
   return (run, entry) => {
@@ -227,12 +235,14 @@ function compileSection(section: Section): Step {
 const cut = (octets: Uint8Array, partial: Section['partial']): Uint8Array =>
   partial === null ? octets : octets.subarray(partial.from, partial.from + partial.count);
 
-/** The header that HEADER.FIELDS of a section is about; null: there is none. */
+/** The header that HEADER.FIELDS of a section is about, at most limits.header octets of it; null: there is none. */
 function headerOf(run: Run, entry: Entry, path: readonly number[]): Uint8Array | null {
   const { view } = run.s.site;
   if (path.length === 0) return header(view, entry.blob);
   const message = messageAt(run, entry, path);
-  return message ? Buffer.concat([...body(view, entry.blob, message.headerFrom, message.bodyFrom)]) : null;
+  if (!message) return null;
+  const { headerFrom, bodyFrom } = message;
+  return Buffer.concat([...body(view, entry.blob, headerFrom, Math.min(bodyFrom, headerFrom + limits.header))]);
 }
 
 function partsOf(run: Run, entry: Entry): Part {

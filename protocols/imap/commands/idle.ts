@@ -8,7 +8,7 @@ import { bad, ok, type Reply } from '../reply.ts';
 import type { ImapSession } from '../session.ts';
 import { sync } from '../sync.ts';
 
-const options = { expunge: true, uid: false, skip: 0, push: true } as const;
+const options = { expunge: true, uid: false, own: null, push: true } as const;
 
 /** The pushes of one IDLE, one after the other. */
 class Pusher {

@@ -6,11 +6,12 @@ import type { Call } from '../commands.ts';
 import type { Parser, SequenceSet } from '../grammar.ts';
 import { refusal } from '../refused.ts';
 import { mailboxFlags } from '../render.ts';
-import { acquire, pagesOf, Selected } from '../selected.ts';
+import { Selected } from '../selected.ts';
 import { resolve, uidPairs } from '../sequence.ts';
 import { no, ok, type Reply } from '../reply.ts';
 import type { ImapSession } from '../session.ts';
 import { parseMailbox } from './mailbox.ts';
+import { acquire, pagesOf } from '../watch.ts';
 
 interface Select {
   readonly name: string;
@@ -62,7 +63,7 @@ async function open(s: ImapSession, { name, condstore }: Select, readOnly: boole
   if (unseen > 0 && unseen <= selected.count) out.line(`* OK [UNSEEN ${unseen}] The first unseen message`);
   out.line(`* OK [UIDVALIDITY ${row.uidValidity}] UIDs hold`);
   out.line(`* OK [UIDNEXT ${Math.max(row.uidNext, selected.lastUid + 1)}] The next UID`);
-  out.line(`* OK [HIGHESTMODSEQ ${Math.max(1, selected.reported)}] The highest`);
+  out.line(`* OK [HIGHESTMODSEQ ${Math.max(1, selected.base)}] The highest`);
   return ok(readOnly ? '[READ-ONLY] Opened to look at' : '[READ-WRITE] Opened');
 }
 

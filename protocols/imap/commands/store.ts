@@ -2,15 +2,16 @@
 
 import { isRefusal } from '../../../actors/wire.ts';
 import { type Entry, pageOf } from '../../../storage/page.ts';
-import { page } from '../../../storage/views.ts';
+import { mailbox, page, pages } from '../../../storage/views.ts';
 import type { Call } from '../commands.ts';
 import type { Flags, Parser, SequenceSet } from '../grammar.ts';
 import { refusal } from '../refused.ts';
-import { pagesOf, type Selected } from '../selected.ts';
+import type { Selected } from '../selected.ts';
 import { addToPairs, indexOf, inPairs, resolve, setText, uidPairs } from '../sequence.ts';
 import { bad, no, ok, type Reply } from '../reply.ts';
 import type { ImapSession } from '../session.ts';
 import { tellKeywords, writeChange } from '../sync.ts';
+import { pagesOf } from '../watch.ts';
 
 interface Store {
   readonly set: SequenceSet;
@@ -53,7 +54,7 @@ export async function store(s: ImapSession, { set, mode, silent, unchangedSince,
   if (ranges.length === 0) return ok('No messages');
   const uids = uidPairs(ranges, selected.uids);
   s.site.view.refresh();
-  const { reported } = selected;
+  const expected = silent ? await silentModseq(s, selected, uids) : 0;
   const answer = await s.site.store.ask('store', {
     account: s.account,
     mailbox: watch.id,
@@ -68,11 +69,26 @@ export async function store(s: ImapSession, { set, mode, silent, unchangedSince,
   watch.update();
   tellKeywords(s, selected);
   const told = await tell(s, selected, ranges, answer.modified, silent ? answer.modseq : null, uid);
-  // What others did just before to the same messages has this modseq now: then silence would hide it
-  s.own = silent && reported < answer.modseq - 1 ? 0 : answer.modseq;
+  if (!silent || answer.modseq === expected) s.own = { modseq: answer.modseq, uids };
   if (answer.modified.length > 0) return ok(`[MODIFIED ${modifiedText(selected, answer.modified, uid)}] Some had changed`);
   // RFC 2180 §4.2.1: what others have expunged cannot be changed
   return told || uid ? ok('Stored') : no('[EXPUNGEISSUED] Some of the messages are gone');
+}
+
+/**
+ * May a STORE be silent? Only when the client knows what the messages were: a change by somebody else that it was not told
+ * of takes the modseq of the STORE, and silence would hide it. Then, the modseq that the STORE must have; else 0.
+ */
+async function silentModseq(s: ImapSession, selected: Selected, uids: readonly number[]): Promise<number> {
+  const { watch } = selected;
+  const row = mailbox(s.site.view, s.account, watch.id);
+  if (!row) return 0;
+  for (const entries of pages(s.site.view, watch.id, uids[0] as number, uids.at(-1) as number)) {
+    for (const e of entries) if (!selected.knows(e) && inPairs(uids, e.uid)) return 0;
+    const wait = s.pressure();
+    if (wait !== null) await wait;
+  }
+  return row.modseq + 1;
 }
 
 /** FETCH responses for what was stored. `silentAt`: only what changed at that modseq, and only for CONDSTORE. False: some are gone. */

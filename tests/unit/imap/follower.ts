@@ -47,7 +47,8 @@ export class Follower {
       if (flags !== undefined) message.flags = sortedFlags(flags);
     }
     const uids = this.messages.map((m) => m.uid).filter((uid) => uid !== null);
-    for (let i = 1; i < uids.length; i++) if ((uids[i] as number) <= (uids[i - 1] as number)) throw new Error(`${this.name}: UIDs do not ascend after ${command}`);
+    for (let i = 1; i < uids.length; i++)
+      if ((uids[i] as number) <= (uids[i - 1] as number)) throw new Error(`${this.name}: UIDs do not ascend after ${command}`);
   }
 
   async say(command: string): Promise<string> {
@@ -55,6 +56,21 @@ export class Follower {
     if (/^t\d+ BAD/m.test(heard)) throw new Error(`${this.name}: ${command}\n${heard}`);
     this.take(heard, command);
     return heard;
+  }
+
+  /** STORE .SILENT: what is not told is as it was, but for what was stored. */
+  async sayStore(set: string, sign: string, flag: string): Promise<void> {
+    const command = `STORE ${set} ${sign}FLAGS.SILENT (${flag})`;
+    const heard = await this.client.say(command);
+    const [a, b] = set.split(':').map(Number) as [number, number];
+    if (/ OK /.test(heard)) {
+      for (const m of this.messages.slice(Math.min(a, b) - 1, Math.max(a, b))) {
+        if (m.flags === null) continue;
+        const others = m.flags.split(' ').filter((f) => f !== flag);
+        m.flags = sign === '' ? flag : sortedFlags([...others, sign === '+' ? flag : ''].join(' '));
+      }
+    } else for (const m of this.messages) m.flags = null;
+    this.take(heard, command);
   }
 
   async select(mailbox: string, condstore = false): Promise<void> {

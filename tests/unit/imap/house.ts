@@ -26,6 +26,8 @@ export interface House {
   account(address?: string): number;
   apply(more?: object): Promise<void>;
   dial(from?: string, tls?: boolean): Client;
+  /** Another process of the same site. `delay`: what its link takes, in ms; order is kept, as on a socket. */
+  edge(delay: () => number): Promise<House>;
   /** Sessions that crashed. */
   readonly crashed: unknown[];
 }
@@ -55,9 +57,25 @@ export async function house(engine: Engine = memoryEngine()): Promise<House> {
   const real = realWorld(() => {});
   // A wrong password costs a second; not here
   const world: World = { ...real, sleep: (ms) => (ms === 0 ? new Promise((done) => setImmediate(done)) : real.sleep(Math.min(ms, 5))) };
-  const store = local(await run(world, storage, engine)) as Address<StoreProtocol>;
-  const changes = changeFeed(world, store);
+  const running = await run(world, storage, engine);
   const crashed: unknown[] = [];
+  const h = await edgeOf(world, engine, crashed, running, undefined);
+  await h.apply();
+  return h;
+}
+
+type Deliver = (what: string, step: () => void) => void;
+
+/** One process: its link to the store, its feed. */
+async function edgeOf(
+  world: World,
+  engine: Engine,
+  crashed: unknown[],
+  running: Awaited<ReturnType<typeof run>>,
+  deliver: Deliver | undefined,
+): Promise<House> {
+  const store = local(running as never, deliver) as unknown as Address<StoreProtocol>;
+  const changes = changeFeed(world, store);
   const work = {
     on: () => () => {},
     ask: async (_kind: string, { password, hash }: { password: string; hash: string }) => ({ ok: hash === fakeHash(password), better: '' }),
@@ -81,10 +99,22 @@ export async function house(engine: Engine = memoryEngine()): Promise<House> {
       if ('refused' in applied) throw new Error(JSON.stringify(applied));
     },
     dial: (from, tls = false) => new Client(h, from, tls),
+    edge: (delay) => edgeOf(world, engine, crashed, running, inOrder(delay)),
   };
   await changes.resume();
-  await h.apply();
   return h;
+}
+
+/** Delivers each step after its delay and after those before it. */
+function inOrder(delay: () => number): Deliver {
+  let last: Promise<void> = Promise.resolve();
+  return (_what, step) => {
+    const ms = delay();
+    last = last.then(async () => {
+      if (ms > 0) await new Promise((done) => setTimeout(done, ms));
+      step();
+    });
+  };
 }
 
 /** A client that says lines and hands back what it hears up to the tagged reply. */

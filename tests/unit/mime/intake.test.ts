@@ -6,7 +6,8 @@ import { type Address, LinkLost } from '../../../actors/actor.ts';
 import { limits } from '../../../actors/limits.ts';
 import { type Refusal, refuse } from '../../../actors/wire.ts';
 import type { World } from '../../../actors/world.ts';
-import { type Content, contentOf, Intake, IntakeFailed, intakeMemory } from '../../../protocols/mime/intake.ts';
+import { type Content, contentOf, Intake, IntakeFailed } from '../../../protocols/mime/intake.ts';
+import { intakeMemory } from '../../../protocols/mime/memory.ts';
 import type { StoreProtocol } from '../../../storage/messages.ts';
 
 const world = { now: () => 1 } as World;
@@ -74,7 +75,9 @@ async function take(to: Address<StoreProtocol>, bytes: Buffer, size: number): Pr
     reused.fill(0);
   }
   expect(intake.size).toBe(bytes.length);
-  return intake.finish();
+  const content = await intake.finish();
+  intake.release();
+  return content;
 }
 
 const header = 'Subject: x\r\nFrom: a@b\r\n\r\n';
@@ -170,6 +173,7 @@ describe('streaming', () => {
       await Promise.resolve();
     }
     check(await finishing, big, s.chunks);
+    intake.release();
     expect(intakeMemory(world)).toBe(0);
   });
 
@@ -187,6 +191,7 @@ describe('streaming', () => {
     expect(done).toBe(false);
     s.release();
     check(await finishing, big.subarray(0, 400_000), s.chunks);
+    intake.release();
   });
 
   test('B1: past the memory of all intakes together, small ones stream too', async () => {
@@ -201,6 +206,37 @@ describe('streaming', () => {
     expect(s.asked).not.toHaveLength(0);
     expect(idle.length).toBeGreaterThan(200);
     for (const intake of idle) intake.abort();
+    expect(intakeMemory(world)).toBe(0);
+  });
+
+  test('B1: what travels inside a command is counted until that was answered', async () => {
+    const intake = new Intake(world, store().address);
+    await intake.write(Buffer.concat([Buffer.from(header), noise(100_000)]));
+    await intake.finish();
+    expect(intakeMemory(world)).toBeGreaterThan(100_000);
+    intake.release();
+    expect(intakeMemory(world)).toBe(0);
+  });
+
+  test('B1: the header of a part that does not end is counted; past the memory of all together it is refused', async () => {
+    const start = Buffer.from('Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nX: ');
+    const line = noise(50_000);
+    const slow: Intake[] = [];
+    let refused: unknown = null;
+    while (refused === null && slow.length < 1_000) {
+      const intake = new Intake(world, store().address);
+      slow.push(intake);
+      await intake.write(start);
+      for (let i = 0; i < 4 && refused === null; i++) refused = await intake.write(line).then(() => null, String);
+    }
+    expect(refused).toContain('crowded');
+    // Both the scanner and the chunks have it
+    expect(slow.length).toBeLessThan(limits.intakeMemory / (6 * line.length));
+    expect(intakeMemory(world)).toBeLessThan(limits.intakeMemory + limits.transferWindow);
+    const ordinary = Buffer.concat([Buffer.from(`X: ${'y'.repeat(8_000)}\r\n\r\n`), prose(400_000)]);
+    const s = store();
+    check(await take(s.address, ordinary, 5_000), ordinary, s.chunks);
+    for (const intake of slow) intake.abort();
     expect(intakeMemory(world)).toBe(0);
   });
 });

@@ -503,11 +503,13 @@ describe('crashes', () => {
   });
 
   test('Q1: a report of which nobody heard is not made twice; one that was lost is made again', async () => {
-    for (const lost of ['answer', 'question'] as const) {
+    for (const lost of ['answer', 'question', 'nothing: it was late'] as const) {
       const h = await house();
       h.world.listen('192.0.2.1:25', sink(refusing('550 5.1.1 no')).serve);
       let broken = 0;
       const breaking = through(h.store, async (kind, message) => {
+        const late = broken === 1 && lost.startsWith('nothing');
+        if (kind === 'reportQueue' && late) await h.store.ask(kind, message);
         if (kind !== 'reportQueue' || broken++ > 0) return h.store.ask(kind, message);
         if (lost === 'answer') await h.store.ask(kind, message);
         throw new LinkLost('store');

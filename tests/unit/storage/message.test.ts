@@ -410,6 +410,20 @@ describe('transfers', () => {
     expect(await store.ok('collect', { transferAgeMs: 1e9 })).toEqual({ chunks: 20, more: false });
   });
 
+  test('a transfer that still grows is not collected, however old; one that stands still is, though its link lives', async () => {
+    const content = big();
+    const slow = await send(content, 8);
+    const idle = await send(content, 8);
+    for (let first = 8; first < content.chunks.length; first += 8) {
+      store.world.time += 1_000;
+      await store.ok('collect', { transferAgeMs: 1_500 });
+      await store.ok('appendTransfer', { transfer: slow.transfer, first, chunks: content.chunks.slice(first, first + 8) });
+    }
+    expect(await store.no('appendTransfer', { transfer: idle.transfer, first: 8, chunks: [] })).toBe('noSuchTransfer');
+    await store.ok('deliver', { mails: [mailOf(slow, [[alice, 'INBOX']])] });
+    expect(read(store.messages(alice, 'INBOX')[0]?.blob ?? 0).length).toBe(slow.size);
+  });
+
   test('an old transfer is collected, and so are all when the store starts again', async () => {
     const old = await send(big(), 8);
     store.world.time += 2_000;

@@ -104,6 +104,26 @@ test('the bounce is in the commit of the failure, and a refused bounce changes n
   expect(store.mailbox(1, 'INBOX').exists).toBe(1);
 });
 
+test('Q1: a report that is made again delivers nothing again, whatever its outcome was', async () => {
+  const id = await send(['a@one.test', 'b@one.test']);
+  await claim();
+  const outcomes = [
+    { ...outcome, queue: id, n: 0, outcome: 'failed' as const },
+    { ...outcome, queue: id, n: 1, outcome: 'later' as const, due: store.world.time + 50, warned: true },
+  ];
+  for (const some of [outcomes.slice(1), outcomes]) {
+    const message = { outcomes: some, mails: [mailOf(contentOf('bounce'), [[1, 'INBOX']])] };
+    if (some.length > 1) await report(id, 1, 'later', { due: store.world.time + 70 });
+    const before = store.mailbox(1, 'INBOX').exists;
+    await store.ok('reportQueue', message);
+    const { commit } = await store.ok('stats', {});
+    expect(await store.no('reportQueue', message)).toBe('conflict');
+    expect(await store.ok('stats', {})).toMatchObject({ commit });
+    expect(store.mailbox(1, 'INBOX').exists).toBe(before + 1);
+  }
+  expect(queued(store.engine, id)?.recipients.map((r) => [r.n, r.row.due])).toEqual([[1, store.world.time + 50]]);
+});
+
 test('one message to us and to others is one body', async () => {
   await store.ok('deliver', {
     mails: [
@@ -126,7 +146,7 @@ test('subscribers are told that something is due', async () => {
   await store.ok('subscribe', {});
   const id = await send(['a@one.test']);
   await report(id, 0, 'later', { due: store.world.time + 7 });
-  expect(due).toEqual([store.world.time, store.world.time + 7]);
+  expect(due).toEqual([0, store.world.time, store.world.time + 7]); // at once: there may be something due
 });
 
 test('the view of a long queue is in order and whole', async () => {
