@@ -6,7 +6,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     pool: 'threads', // forks do not run on Bun
-    reporters: ['dot'],
+    reporters: [['default', { summary: false }]], // a line a file
     silent: 'passed-only',
     testTimeout: 30_000,
     hookTimeout: 30_000,

@@ -12,6 +12,8 @@ StartLimitIntervalSec=0
 [Service]
 Type=exec
 ExecStart=${bin} run
+# the runtime obeys these before the program does
+UnsetEnvironment=BUN_OPTIONS BUN_BE_BUN NODE_OPTIONS LD_PRELOAD
 
 # The only stop is a crash, and start is recovery.
 Restart=always

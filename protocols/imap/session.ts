@@ -8,7 +8,7 @@
 
 import { LinkLost } from '../../actors/actor.ts';
 import { limits } from '../../actors/limits.ts';
-import type { Connection } from '../../actors/world.ts';
+import type { Connection, World } from '../../actors/world.ts';
 import { account as accountOf, mailbox } from '../../storage/views.ts';
 import { LineReader } from '../reader.ts';
 import { mayTakePasswords } from '../sasl/origin.ts';
@@ -26,6 +26,23 @@ export type Phase = 'unauthenticated' | 'authenticated' | 'selected' | 'over';
 
 /** Longest run of work before the others of the process have their turn. */
 const SLICE_MS = 8;
+
+/** Sessions of one process with more to write, in the order in which they go on. */
+const resting = new WeakMap<World, (() => void)[]>();
+
+/** One session goes on in each turn of the event loop: what comes in waits for one slice, not for one of each session. */
+function turnOf(world: World): Promise<void> {
+  return new Promise((go) => {
+    const waiting = resting.get(world);
+    if (waiting !== undefined) return void waiting.push(go);
+    const queue = [go];
+    resting.set(world, queue);
+    void (async () => {
+      for (; queue.length > 0; queue.shift()?.()) await world.sleep(0);
+      resting.delete(world);
+    })();
+  });
+}
 
 export class ImapSession {
   readonly site: Site;
@@ -85,7 +102,7 @@ export class ImapSession {
   }
 
   private async rest(): Promise<void> {
-    await this.site.world.sleep(0);
+    await turnOf(this.site.world);
     this.sliceFrom = this.site.world.monotonicMs();
     this.site.view.refresh();
   }
@@ -95,6 +112,7 @@ export class ImapSession {
     const timer = this.site.world.after(limits.imapAutologoutMs, () => this.connection.destroy());
     await this.connection.drained(limits.imapUnsent);
     timer.cancel();
+    await turnOf(this.site.world);
     this.sliceFrom = this.site.world.monotonicMs();
     this.site.view.refresh();
   }

@@ -28,9 +28,8 @@ export const extensions = {
 export type ExtensionName = keyof typeof extensions;
 const rows: readonly (readonly [string, Extension])[] = Object.entries(extensions);
 
-/** On port 25 nobody logs in: it is for mail from elsewhere. Only the demo has it there, for a first try with any client. */
+/** On port 25, too: clients that were set up twenty years ago submit there, and must not notice that their server moved. */
 function withheldAuth(s: Conversation): string | null {
-  if (!s.submission && !s.site.plaintextOnLoopback) return '503 5.5.1 Authentication is not offered here: submit on port 587 or 465';
   // RFC 4954 §4: after STARTTLS it will be
   return mayTakePasswords(s.site, s.connection) ? null : '538 5.7.11 Encryption is required to log in: STARTTLS first';
 }

@@ -77,9 +77,11 @@ describe.skipIf(!installed('swaks'))('swaks', () => {
     expect(sent.stdout).not.toMatch(/250[ -]AUTH/);
   });
 
-  test('port 25 is for mail from elsewhere: nobody logs in there', async () => {
+  test('port 25 takes a login under TLS, as old clients are set up; without TLS it does not', async () => {
     const sent = await swaks('smtp', 'alice@example.test', 'bob@example.test', '--tls', ...auth('PLAIN'));
-    outcome(sent, notAuthenticated);
+    outcome(sent, accepted);
+    expect((await arrives(site, 'bob', sent.subject)).source).toContain('ESMTPSA');
+    outcome(await swaks('smtp', 'alice@example.test', 'bob@example.test', ...auth('PLAIN')), notAuthenticated);
   });
 
   test('a wrong password and an unknown user get the same refusal', async () => {

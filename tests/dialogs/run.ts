@@ -10,7 +10,7 @@
 //   R: a\x00b\r\n                  octets as they are
 //   N: 50                          nothing is heard for so many ms
 //   X:                             the server closes the connection
-// Variables in S: lines: <name> takes digits the first time, and stands for them afterwards, also in C: lines.
+// $user, $password; $user64, $password64, $plain64 (SASL PLAIN) in base64. Variables in S: lines: <name> takes digits the first time, and stands for them afterwards, also in C: lines.
 
 export interface Peer {
   write(bytes: Uint8Array): void;
@@ -31,6 +31,8 @@ interface Step {
   readonly connection: number;
   readonly text: string;
 }
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
 const PATIENCE_MS = 5_000;
 
@@ -124,6 +126,9 @@ export async function runDialog(name: string, text: string, transport: Transport
   };
   const fill = (said: string): string =>
     said
+      .replaceAll('$user64', base64(transport.user))
+      .replaceAll('$password64', base64(transport.password))
+      .replaceAll('$plain64', base64(`\0${transport.user}\0${transport.password}`))
       .replaceAll('$user', transport.user)
       .replaceAll('$password', transport.password)
       .replace(/<([a-z][A-Za-z]*)>/g, (whole, variable: string) => variables.get(variable) ?? whole);

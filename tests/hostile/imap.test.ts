@@ -22,6 +22,7 @@ describe('hostile IMAP', () => {
     );
     await site?.finish();
     expect(watch.failures, 'the good session went on').toEqual([]);
+    expect(watch.slowestMs, 'nobody is starved').toBeLessThan(5_000);
     expect(watch.peakMiB).toBeLessThan(watch.baseMiB + 300);
   });
 

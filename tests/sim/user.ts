@@ -74,6 +74,8 @@ export class User {
   private readonly ownFlags: readonly string[];
   private left: number;
   private numbered = 0;
+  /** Of the connection before: see ImapClient. */
+  private unsureUntilUs = 0;
 
   constructor(o: UserOptions) {
     this.o = o;
@@ -90,6 +92,7 @@ export class User {
         if (client) await this.work(client);
       } catch (error) {
         if (!(error instanceof Hangup)) throw error;
+        this.unsureUntilUs = this.client?.unsureUntilUs ?? this.unsureUntilUs;
         this.client?.dialog.close();
         this.client = null;
         await this.o.world.sleep(this.o.random.chance(0.3) ? 61_000 : this.o.random.below(2_000));
@@ -100,11 +103,10 @@ export class User {
   private async connect(): Promise<ImapClient | null> {
     this.left--;
     const { world, account, ledger, nowUs, index, clients, random } = this.o;
-    const before = this.client;
     const connection = await world.connect({ address: this.o.site, port: 143 }, { timeoutMs: 30_000 }).catch((): Connection | null => null);
     if (!connection) throw new Hangup('no connection');
     const client = new ImapClient({ world, ledger, account, ownFlags: this.ownFlags, owns: (uid) => uid % clients === index, nowUs }, connection);
-    client.unsureUntilUs = before?.unsureUntilUs ?? 0;
+    client.unsureUntilUs = this.unsureUntilUs;
     this.client = client;
     if (!(await client.greeting())) throw new Hangup('no greeting');
     if (random.chance(0.3)) {

@@ -41,6 +41,9 @@ export async function fetch(s: ImapSession, { set, items, changedSince }: Fetch,
   const ranges = resolve(set, selected.uids, selected.count, uid);
   if (ranges === null) return bad('There is no message of that number');
   s.site.view.refresh();
+  // Keywords are named before a message carries them
+  selected.watch.update();
+  tellKeywords(s, selected);
   const seen = items.some((i) => i.kind === 'section' && !i.peek) && !selected.readOnly ? await setSeen(s, selected, ranges) : [];
   const wanted = withImplied(items, uid, changedSince !== null);
   const plain = wanted.map(compile);

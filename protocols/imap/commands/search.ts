@@ -28,6 +28,7 @@ export async function search(s: ImapSession, { key, give, badCharset }: Search, 
   const modseq = namesModseq(key);
   // RFC 7162 §3.1: a CONDSTORE enabling command
   if (modseq) s.condstore = true;
+  selected.watch.update();
   const prepared = prepare(key, selected);
   if (prepared === null) return bad('There is no message of that number');
   s.site.view.refresh();

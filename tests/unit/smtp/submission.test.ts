@@ -12,11 +12,14 @@ test('RFC 6409 §4.3: nobody submits without having logged in, and nobody logs i
   expect(await c.codes('MAIL FROM:<alice@our.test>', `AUTH PLAIN ${plain(alice, 'wonder')}`)).toEqual(['530 5.7.0', '538 5.7.11']);
   expect(await c.say('EHLO x')).not.toMatch(/AUTH/);
   expect(h.hashed).toEqual([]);
-  // port 25 is for mail from elsewhere, with TLS too
-  const relay = await greeted(h);
-  await relay.say('STARTTLS');
-  expect(await relay.say('EHLO x')).not.toMatch(/AUTH|STARTTLS/);
-  expect(await relay.codes(`AUTH PLAIN ${plain(alice, 'wonder')}`)).toEqual(['503 5.5.1']);
+  // port 25 has the same rule; who has logged in there submits, who has not is a stranger with mail for us
+  const old = await greeted(h);
+  expect(await old.codes(`AUTH PLAIN ${plain(alice, 'wonder')}`)).toEqual(['538 5.7.11']);
+  await old.say('STARTTLS');
+  expect(await old.say('EHLO x')).toMatch(/AUTH PLAIN LOGIN/);
+  expect(await old.codes('MAIL FROM:<x@y.test>', 'RCPT TO:<z@elsewhere.test>', 'RSET')).toEqual(['250 2.1.0', '550 5.7.1', '250 2.0.0']);
+  expect(await old.codes(`AUTH PLAIN ${plain(alice, 'wonder')}`, 'MAIL FROM:<x@y.test>')).toEqual(['235 2.7.0', '550 5.7.1']);
+  expect(await old.codes(`MAIL FROM:<${alice}>`, 'RCPT TO:<z@elsewhere.test>')).toEqual(['250 2.1.0', '250 2.1.5']);
 });
 
 test('RFC 3207 §4.2: what is pipelined behind STARTTLS is dropped, and what was said before is forgotten', async () => {
