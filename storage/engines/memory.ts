@@ -22,7 +22,7 @@ function createRows(from?: Sorted): Rows {
   const keys: string[] = from ? from.keys.slice() : [];
   const values = new Map(from?.values);
   const state: Sorted = { keys, values };
-  const own = (value: Uint8Array | undefined): Uint8Array | undefined => value?.slice();
+  const own = (value: Uint8Array | undefined): Uint8Array | undefined => value && new Uint8Array(value);
   return {
     get size() {
       return values.size;
@@ -37,7 +37,7 @@ function createRows(from?: Sorted): Rows {
       const found = options?.reverse ? state.keys.slice(high - count, high).reverse() : state.keys.slice(low, low + count);
       for (const key of found) {
         const value = values.get(key);
-        if (value) yield [Buffer.from(key, 'latin1'), value.slice()] as const;
+        if (value) yield [Buffer.from(key, 'latin1'), new Uint8Array(value)] as const;
       }
     },
     *keys(from, to) {
@@ -70,7 +70,7 @@ function applyWrites(state: Sorted, writes: readonly Write[]): void {
       if (state.values.delete(name)) removed.add(name);
     } else {
       if (!state.values.has(name)) added.push(name);
-      state.values.set(name, value.slice());
+      state.values.set(name, new Uint8Array(value));
     }
   }
   if (added.length + removed.size === 0) return;
