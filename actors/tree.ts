@@ -21,6 +21,7 @@ export interface ChildRow {
 /** A process of the executable. */
 export interface ProcessRow {
   readonly role: 'store' | 'edge' | 'work' | 'control';
+  /** 'cores': one for each core but one, which the store has (at least 1, at most 16). */
   readonly count: number | 'cores';
   readonly onCrash: OnCrash;
   readonly children: readonly ChildRow[];
