@@ -7,7 +7,7 @@
 # and nothing is left behind. One line a part; the last line counts them. The output of a part that fails is shown.
 set -u
 cd "$(dirname "$0")/.."
-export PATH="$PWD/node_modules/.bin:$PATH" NO_COLOR=1
+export PATH="$PWD/node_modules/.bin:$PATH"
 
 packages=(swaks curl isync neomutt fetchmail postfix knot debootstrap systemd-container openssl iproute2 util-linux bsdutils)
 parts=(
@@ -49,9 +49,13 @@ install_packages() {
   [ $done = 0 ] || { tail -n 20 "$logs/apt"; fail 'the Debian packages could not be installed'; }
 }
 
-# Everything of a part ends with it: it is process 1 of its namespace.
+# Everything of a part ends with it: it is process 1 of its namespace. Its environment is the same wherever this runs; only
+# the MAILSITE_ variables go through.
 isolated() {
-  unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private -- bash -c '
+  local own
+  mapfile -t own < <(env | grep ^MAILSITE_)
+  env -i PATH="$PATH" HOME=/root SHELL=/bin/sh LC_ALL=C.UTF-8 NO_COLOR=1 MAILSITE_ISOLATED=1 "${own[@]}" \
+    unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private -- bash -c '
     ip link set lo up
     : >"$0/resolv.conf" && mount --bind "$0/resolv.conf" "$(readlink -f /etc/resolv.conf)"
     ulimit -n "$(ulimit -Hn)"
@@ -60,7 +64,7 @@ isolated() {
 
 run_part() {
   local name=$1 file=$2 start=$SECONDS log="$logs/$1"
-  MAILSITE_REPORT=$log.report MAILSITE_ISOLATED=1 isolated timeout --kill-after=5 900 bun --bun node_modules/.bin/vitest run --project long "tests/$file" >"$log" 2>&1
+  MAILSITE_REPORT=$log.report isolated timeout --kill-after=5 900 bun --bun node_modules/.bin/vitest run --project long "tests/$file" >"$log" 2>&1
   local code=$?
   if [ $code = 0 ]; then
     printf 'ok    %-10s %4d s\n' "$name" $((SECONDS - start))

@@ -28,9 +28,10 @@ set header_cache="" imap_idle=no sleep_time=0 delete=yes move=no confirmappend=n
   afterAll(() => site?.finish());
 
   const neomutt = (args: readonly string[], input = ''): Promise<Ran> => must(['neomutt', ...args], { input, env: { HOME: home, TERM: 'xterm' } });
-  /** With a terminal: keys are pushed, the last of them quits. */
+  /** With a terminal: keys are pushed, the last of them quits. Put into a background process group, as `timeout` does
+   *  without --foreground, it would be stopped at its first look at the terminal. */
   const press = (keys: string): Promise<Ran> =>
-    must(['script', '-qec', `timeout -s KILL 40 neomutt -f '+INBOX' -e 'push "${keys}"'`, '/dev/null'], { env: { HOME: home, TERM: 'xterm' } });
+    must(['script', '-qec', `timeout --foreground -s KILL 40 neomutt -f '+INBOX' -e 'push "${keys}"'`, '/dev/null'], { env: { HOME: home, TERM: 'xterm' } });
 
   test('sends an attachment in batch', async () => {
     const file = join(home, 'übersicht.bin');
