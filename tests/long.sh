@@ -9,7 +9,7 @@ set -u
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
 
-packages=(swaks curl isync neomutt fetchmail postfix knot debootstrap systemd-container openssl iproute2 util-linux bsdutils)
+packages=(swaks libnet-ssleay-perl curl isync neomutt fetchmail postfix knot debootstrap systemd-container openssl iproute2 util-linux bsdutils)
 parts=(
   'swaks       clients/swaks.test.ts'
   'curl        clients/curl.test.ts'
