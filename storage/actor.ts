@@ -133,6 +133,7 @@ export const storage = actor({
     reportQueue: (state, ask) => claiming(state, ask, submit(state, 'reportQueue', ask)),
     applyConfig: (state, ask) => submit(state, 'applyConfig', ask),
     putCertificate: (state, ask) => submit(state, 'putCertificate', ask),
+    makeKeys: (state, ask) => submit(state, 'makeKeys', ask),
     rehash: (state, ask) => submit(state, 'rehash', ask),
     authFailed: (state, ask) => submit(state, 'authFailed', ask),
     authSucceeded: (state, ask) => submit(state, 'authSucceeded', ask),

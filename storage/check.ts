@@ -65,7 +65,7 @@ export function check(reader: Reader, options: CheckOptions = {}): Checked {
     checkMailboxes(c);
     checkQueue(c);
     checkBlobs(c);
-    for (const table of ['certificate', 'authFailure'] as const) for (const _ of readable(c, table));
+    for (const table of ['certificate', 'authFailure', 'lineage', 'recovery'] as const) for (const _ of readable(c, table));
   }
   return { problems, found, counts };
 }

@@ -46,6 +46,14 @@ export interface Document {
   readonly outbound: { readonly relays: readonly Relay[] };
   /** `address:port`. Empty: the resolvers of the machine. */
   readonly network: { readonly resolvers: readonly string[] };
+  /** Where increments are parked while the site runs, or null: nowhere. */
+  readonly snapshots: Parking | null;
+}
+export interface Parking {
+  /** A folder, or `s3://bucket/prefix`. */
+  readonly to: string;
+  readonly everySeconds: number;
+  readonly s3: { readonly endpoint: string; readonly region: string; readonly accessKeyId: string; readonly secretAccessKey: string } | null;
 }
 export interface Plain {
   readonly plain: string;
@@ -149,6 +157,18 @@ const relay = z.strictObject({
   user: line(500).default(''),
   password: line(1_000).default(''),
 });
+const place = line(1_000)
+  .regex(/^(\/|s3:\/\/[a-z0-9])/, 'must be an absolute folder or s3://bucket/prefix')
+  .describe('a folder that the site may write to, or s3://bucket/prefix');
+const parking = z.strictObject({
+  to: place,
+  everySeconds: z.int('must be a whole number of seconds').min(1, 'must be at least 1').max(86_400, 'must be at most 86400').default(10),
+  s3: z
+    .strictObject({ endpoint: line(500).default(''), region: line(100).default(''), accessKeyId: line(200), secretAccessKey: line(500) })
+    .nullable()
+    .default(null)
+    .describe('how to reach the bucket'),
+});
 const documentSchema = z.strictObject({
   schema: z.literal(1, 'must be 1, the only version there is'),
   host: hostName.describe('the name of this machine: in the greeting, in Received and in the certificate; MX records point to it'),
@@ -157,6 +177,7 @@ const documentSchema = z.strictObject({
   aliases: z.array(alias).max(limits.accounts, `must declare at most ${limits.accounts} aliases`).default([]),
   outbound: z.strictObject({ relays: z.array(relay).max(1_000).default([]) }).default({ relays: [] }),
   network: z.strictObject({ resolvers: z.array(resolver).max(10, 'must name at most 10').default([]) }).default({ resolvers: [] }),
+  snapshots: parking.nullable().default(null).describe('increments of the site are kept here while it runs; null: nowhere'),
 });
 
 /** The published JSON Schema of the document, as one writes it (defaults may be left out). */

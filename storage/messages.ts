@@ -171,6 +171,12 @@ export const Store = protocol(
     rehash: call(72, { account: u32, was: text(500), password: text(500) }, {}),
     authFailed: call(73, { now: u53, windowMs: u53, keys: list(text(400), 4) }, { counts: list(u32, 4) }),
     authSucceeded: call(74, { keys: list(text(400), 4) }, {}),
+    /** The keys of this lineage's snapshots and the recovery kit, where there are none yet. The answer names what is there now. */
+    makeKeys: call(
+      75,
+      { now: u53, dataKey: bin(32), wrapped: text(20_000), identity: text(200), recipient: text(200) },
+      { lineage: text(64), dataKey: bin(32), wrapped: text(20_000), identity: text(200), recipient: text(200), made: bool },
+    ),
 
     // housekeeping
     /** Removes garbage and unclaimed transfers older than `transferAgeMs`; call again while `more`. */

@@ -156,7 +156,9 @@ export function encodeRow<N extends TableName>(table: N, row: Row<N>): Uint8Arra
 }
 
 /** Missing trailing fields take these values: a row written before a field was appended stays readable. */
-const defaults: { readonly [N in TableName]?: Readonly<Record<string, unknown>> } = {};
+const defaults: { readonly [N in TableName]?: Readonly<Record<string, unknown>> } = {
+  site: { epoch: 1, rows: 0, sumA: 0, sumB: 0 },
+};
 
 export function decodeRow<N extends TableName>(table: N, octets: Uint8Array): Row<N> {
   if (layoutOf(table).raw) return octets as Row<N>;

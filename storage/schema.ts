@@ -50,8 +50,12 @@ export const tables = {
       nextQueue: u53,
       lastUidValidity: u32,
       lineage: text(64),
+      epoch: u32,
+      rows: u53,
+      sumA: u32,
+      sumB: u32,
     },
-    'counters: every id is used once',
+    'counters: every id is used once; rows, sumA, sumB: how many rows there are and their digest, see storage/digest.ts',
   ),
   config: table(2, {}, { rev: u53, appliedAt: u53, document: text(16 * 1024 * 1024) }, 'the desired document in force'),
   domain: table(
@@ -175,6 +179,13 @@ export const tables = {
   authFailure: table(21, { key: 'text' }, { count: u32, since: u53 }, 'brute-force limits survive a crash; key is an address prefix or a login'),
   certificate: table(22, { host: 'text' }, { certificatePem: text(64 * 1024), keyPem: text(64 * 1024), notAfter: u53, selfSigned: bool }, 'TLS identities'),
   removed: table(23, { mailbox: 'u32' }, {}, 'a deleted mailbox whose pages the collector still has to release: deleting a large one takes no longer'),
+  lineage: table(
+    24,
+    { lineage: 'text' },
+    { dataKey: bin(32), createdAt: u53, wrapped: text(20_000) },
+    'a history of commits without a fork: the key its snapshots are sealed with, and the same wrapped for the recovery kit (age)',
+  ),
+  recovery: table(25, {}, { identity: text(200), recipient: text(200), createdAt: u53 }, 'the recovery kit: the age identity that unwraps data keys'),
 } as const;
 
 export type TableName = keyof typeof tables;

@@ -1,4 +1,4 @@
-// The desired document, certificates and credentials. Guarantees (U2): a document is applied whole, in one transaction, or
+// The desired document, certificates, credentials and keys. Guarantees (U2): a document is applied whole, in one transaction, or
 // not at all; the account of an address that comes back is the one it had; what a user set is not undone by a document
 // which says what it said before.
 
@@ -7,7 +7,7 @@ import type { Account, Document } from '../document.ts';
 import type { Row } from '../rows.ts';
 import type { Tx } from '../tx.ts';
 import { createDefaults } from './mailbox.ts';
-import { type Command, takeId } from './site.ts';
+import { type Command, site, takeId } from './site.ts';
 
 export const applyConfig: Command<'applyConfig'> = (tx, { now, document: text }) => {
   const was = tx.get('config', {});
@@ -99,4 +99,16 @@ export const authFailed: Command<'authFailed'> = (tx, { now, windowMs, keys }) =
 export const authSucceeded: Command<'authSucceeded'> = (tx, { keys }) => {
   for (const key of keys) if (tx.get('authFailure', { key })) tx.delete('authFailure', { key });
   return {};
+};
+
+export const makeKeys: Command<'makeKeys'> = (tx, { now, dataKey, wrapped, identity, recipient }) => {
+  const { lineage } = site(tx);
+  const known = tx.get('lineage', { lineage });
+  const kit = tx.get('recovery', {});
+  if (known && kit) return { lineage, dataKey: known.dataKey, wrapped: known.wrapped, identity: kit.identity, recipient: kit.recipient, made: false };
+  // the caller wraps for the kit that it saw: another one came first
+  if (kit && kit.recipient !== recipient) return refuse('conflict', 'the recovery kit was made meanwhile');
+  if (!kit) tx.put('recovery', {}, { identity, recipient, createdAt: now });
+  tx.put('lineage', { lineage }, { dataKey, createdAt: now, wrapped });
+  return { lineage, dataKey, wrapped, identity, recipient, made: !kit };
 };

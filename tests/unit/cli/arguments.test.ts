@@ -114,6 +114,7 @@ describe('what apply tells', () => {
     aliases: [],
     outbound: { relays: [] },
     network: { resolvers: [] },
+    snapshots: null,
   };
   test('the first document', () => {
     expect(describeChanges(null, base)).toEqual(['domain a.test added', 'account x@a.test and y@a.test added']);

@@ -50,6 +50,7 @@ const documentOf = (more: object): string =>
     aliases: [],
     outbound: { relays: [] },
     network: { resolvers: [] },
+    snapshots: null,
     ...more,
   });
 

@@ -33,6 +33,7 @@ function documentText(rows: Rows): string {
       aliases: rows.aliases ?? [],
       outbound: { relays: rows.relays ?? [] },
       network: { resolvers: [] },
+      snapshots: null,
     }),
   );
   if (!found.ok) throw new Error(JSON.stringify(found.errors));

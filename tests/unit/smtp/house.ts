@@ -46,6 +46,7 @@ const document = {
   ],
   outbound: { relays: [] },
   network: { resolvers: [] },
+  snapshots: null,
 };
 
 export interface House {

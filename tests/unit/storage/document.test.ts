@@ -26,6 +26,7 @@ describe('the normal form', () => {
         aliases: [],
         outbound: { relays: [] },
         network: { resolvers: [] },
+        snapshots: null,
       },
     });
   });
@@ -256,7 +257,7 @@ test('the JSON Schema requires what is required and closes every object', () => 
   const schema = documentJsonSchema() as { required: string[]; additionalProperties: boolean; properties: Record<string, object> };
   expect(schema.required).toEqual(['schema', 'host', 'domains', 'accounts']);
   expect(schema.additionalProperties).toBe(false);
-  expect(Object.keys(schema.properties)).toEqual(['schema', 'host', 'domains', 'accounts', 'aliases', 'outbound', 'network']);
+  expect(Object.keys(schema.properties)).toEqual(['schema', 'host', 'domains', 'accounts', 'aliases', 'outbound', 'network', 'snapshots']);
 });
 
 describe('addresses', () => {

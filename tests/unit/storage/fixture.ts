@@ -50,6 +50,7 @@ export const documentOf = (change: Partial<Document> = {}): Document => ({
   aliases: [],
   outbound: { relays: [] },
   network: { resolvers: [] },
+  snapshots: null,
   ...change,
 });
 
