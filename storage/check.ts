@@ -1,16 +1,18 @@
 // `mailsite check`: does what is stored keep its promises? Guarantees: it only reads, it sees one commit (give it a
 // snapshot), its memory does not grow with the site, and every row of every table is looked at. Rules: M2 every byte is
-// accounted for, S1 modseq, S2 UIDs, S3 counters, S4 references, S5 quota, Q1 the queue, and `row` for what cannot be read.
+// accounted for, S1 modseq, S2 UIDs, S3 counters, S4 references, S5 quota, Q1 the queue, D1 the digest, and `row` for what
+// cannot be read.
 
 import { limits } from '../actors/limits.ts';
 import { checkBlobs } from './checkblob.ts';
 import { checkMailboxes } from './checkmailbox.ts';
+import { digestOf, digestText, sameDigest } from './digest.ts';
 import type { Reader } from './engine.ts';
 import { unpackKeys } from './journal.ts';
 import { decodeKey, decodeRow, getRow, type Keyed, prefixRange, type Range, type Row, tableOf } from './rows.ts';
 import { type TableName, tables } from './schema.ts';
 
-export type Rule = 'M2' | 'S1' | 'S2' | 'S3' | 'S4' | 'S5' | 'Q1' | 'row';
+export type Rule = 'M2' | 'S1' | 'S2' | 'S3' | 'S4' | 'S5' | 'Q1' | 'D1' | 'row';
 export interface Problem {
   readonly rule: Rule;
   readonly what: string;
@@ -65,6 +67,7 @@ export function check(reader: Reader, options: CheckOptions = {}): Checked {
     checkMailboxes(c);
     checkQueue(c);
     checkBlobs(c);
+    checkDigest(c);
     for (const table of ['certificate', 'authFailure', 'lineage', 'recovery'] as const) for (const _ of readable(c, table));
   }
   return { problems, found, counts };
@@ -135,6 +138,11 @@ function checkJournal(c: Checking): void {
   }
   if (next !== commit + 1) c.say('M2', `journal ends at ${next - 1}, the site is at ${commit}`);
   if (commit - journalFloor > limits.journalCommits) c.say('M2', `journal holds ${commit - journalFloor} commits`);
+}
+
+function checkDigest({ reader, site, say }: Checking): void {
+  const found = digestOf(reader);
+  if (!sameDigest(site, found)) say('D1', `the site says ${site.rows} rows, digest ${digestText(site)}; a recount gives ${found.rows}, ${digestText(found)}`);
 }
 
 /** The document in force, and the domains and addresses that follow from it. */

@@ -4,18 +4,21 @@
 import { assert } from '../actors/assert.ts';
 import { limits } from '../actors/limits.ts';
 import { site } from './commands/site.ts';
+import type { Digest } from './digest.ts';
 import type { Batch } from './tx.ts';
 
 /** Old rows removed by a commit, while there are too many: more than it adds, so that the journal shrinks again. */
 const pruneStep = 4;
 
-/** Makes the collected writes one commit: numbers it and journals it. Returns its number. */
+/** Makes the collected writes one commit: numbers it, journals it and brings the site's digest up to it. Returns its number. */
 export function sealBatch(batch: Batch): number {
   const row = site(batch);
   const commit = row.commit + 1;
   let floor = row.journalFloor;
   for (let i = 0; i < pruneStep && commit - floor > limits.journalCommits; i++) batch.delete('journal', { commit: ++floor });
-  batch.put('site', {}, { ...row, commit, journalFloor: floor });
+  const digest: Digest = { rows: row.rows, sumA: row.sumA, sumB: row.sumB };
+  batch.digested(digest);
+  batch.put('site', {}, { ...row, ...digest, commit, journalFloor: floor });
   batch.put('journal', { commit }, packKeys(batch.touched('journal')));
   return commit;
 }

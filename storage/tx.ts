@@ -4,6 +4,7 @@
 
 import { assert } from '../actors/assert.ts';
 import type { EventOf } from '../actors/wire.ts';
+import { addRow, covered, type Digest, removeRow } from './digest.ts';
 import type { Reader, Write } from './engine.ts';
 import type { StoreProtocol } from './messages.ts';
 import { decodeKey, decodeRow, encodeKey, encodeRow, type Key, type Keyed, octetText, type PartValue, type Row, type ScanOptions, scanRange } from './rows.ts';
@@ -39,19 +40,24 @@ export interface Batch extends Tx {
   readonly empty: boolean;
   /** Keys written so far, each once, without those of `except`. */
   touched(except: TableName): Uint8Array[];
+  /** Makes `digest`, which is that of the rows below, the digest of the rows with these writes. */
+  digested(digest: Digest): void;
   writes(): Write[];
   notices(): Notices;
 }
 
-/** `row` undefined: deleted. */
+/** `row` undefined: deleted. `octets`: the row once it is encoded. */
 interface Written {
   readonly table: TableName;
   readonly key: Uint8Array;
   readonly row: Row<TableName> | undefined;
+  octets: Uint8Array | null;
 }
 
 export function createBatch(reader: Reader): Batch {
   const tables = new Map<TableName, Map<string, Written>>();
+  /** Rows below, as they were read one by one: what is read is often written, and the digest needs what was there. */
+  const seen = new Map<string, Uint8Array>();
   let undo: { at: Map<string, Written>; name: string; was: Written | undefined }[] = [];
   let told: Told = { changes: [], rev: null, due: null };
   const tableMap = (table: TableName): Map<string, Written> => {
@@ -63,15 +69,18 @@ export function createBatch(reader: Reader): Batch {
     const at = tableMap(table);
     const name = octetText(key);
     undo.push({ at, name, was: at.get(name) });
-    at.set(name, { table, key, row });
+    at.set(name, { table, key, row, octets: null });
   };
   const batch: Batch = {
     get(table, key) {
       const octets = encodeKey(table, key);
-      const written = tables.get(table)?.get(octetText(octets));
+      const name = octetText(octets);
+      const written = tables.get(table)?.get(name);
       if (written) return written.row as Row<typeof table> | undefined;
       const found = reader.get(octets);
-      return found === undefined ? undefined : decodeRow(table, found);
+      if (found === undefined) return undefined;
+      seen.set(name, found);
+      return decodeRow(table, found);
     },
     *scan(table, prefix, options) {
       const { from, to } = scanRange(table, prefix, options);
@@ -124,6 +133,7 @@ export function createBatch(reader: Reader): Batch {
       return true;
     },
     touched: (except) => [...tables].filter(([table]) => table !== except).flatMap(([, map]) => [...map.values()].map((w) => w.key)),
+    digested: (digest) => digestWrites(digest, tables, (name, key) => seen.get(name) ?? reader.peek(key)),
     writes: () => sortedWrites(tables),
     notices: () => ({ ...told, changes: mergeChanges(told.changes) }),
   };
@@ -177,16 +187,31 @@ function* overlay(
   }
 }
 
+type Below = (name: string, key: Uint8Array) => Uint8Array | undefined;
+
+function digestWrites(digest: Digest, tables: ReadonlyMap<TableName, ReadonlyMap<string, Written>>, below: Below): void {
+  for (const map of tables.values()) {
+    for (const [name, written] of map) {
+      if (!covered(written.key)) break; // nor is any other row of its table
+      const was = below(name, written.key);
+      if (was !== undefined) removeRow(digest, written.key, was);
+      if (written.row !== undefined) addRow(digest, written.key, encoded(written));
+    }
+  }
+}
+
 function sortedWrites(tables: ReadonlyMap<TableName, ReadonlyMap<string, Written>>): Write[] {
   const all: [string, Written][] = [];
   for (const map of tables.values()) all.push(...map);
   all.sort((a, b) => (a[0] < b[0] ? -1 : 1));
-  return all.map(([, w]) => {
-    if (w.row === undefined) return [w.key, null];
-    const value = encodeRow(w.table, w.row);
-    assert(value.length > 0, 'a row is never empty');
-    return [w.key, value];
-  });
+  return all.map(([, w]) => [w.key, w.row === undefined ? null : encoded(w)]);
+}
+
+function encoded(w: Written): Uint8Array {
+  if (w.octets !== null) return w.octets;
+  w.octets = encodeRow(w.table, w.row as Row<TableName>);
+  assert(w.octets.length > 0, 'a row is never empty');
+  return w.octets;
 }
 
 const MAX_PAGES = 256;
