@@ -146,6 +146,12 @@ export const limits = {
   mxHosts: 20,
   hostAddresses: 10,
 
+  // snapshots
+  /** Plain octets of one sealed object. A row is never cut: an object may hold a whole document beside its share. */
+  sealedObject: 64 * MiB,
+  /** After that long, what a crashed put left in a folder is removed. */
+  placeLeftoverMs: 3_600_000,
+
   // the document
   document: 16 * MiB,
   accounts: 100_000,
@@ -160,6 +166,10 @@ export function checkLimits(): void {
   assert(limits.inlineBody + limits.transferWindow < limits.intakeMemory, 'one body may always come in');
   assert(limits.intakeFloor < limits.header && limits.header < limits.intakeMemory, 'a header may be longer when there is room');
   assert(3 * limits.document < limits.frame, 'a document fits a frame, whatever its characters');
+  assert(
+    3 * limits.document < limits.sealedObject && limits.sealedObject < 2 ** 32,
+    'a document fits an object, whatever its characters, and its size a header',
+  );
   assert(limits.transferWindow < limits.frame, 'a window of chunks fits a frame');
   assert(limits.chunk + 1 + 24 <= 4096, 'a chunk row fits a page');
   assert(limits.pageUids * 44 < 2038, 'an index page stays inside an LMDB leaf');

@@ -1,0 +1,47 @@
+// Where snapshots are kept: objects by name, in a folder, in one tar file or in a bucket. Guarantees: an object is there
+// whole or not at all, and for good once `put` has resolved; every failure is a PlaceError, one line that says what
+// failed, why, and what to do.
+
+import type { World } from '../../actors/world.ts';
+import { openFolder } from './folder.ts';
+
+export interface Stored {
+  readonly name: string;
+  readonly size: number;
+  readonly modifiedMs: number;
+}
+
+export interface Place {
+  /** For people. */
+  readonly url: string;
+  /** Atomic and durable when resolved; writing the same again is fine. The octets must not change meanwhile. */
+  put(name: string, octets: Uint8Array): Promise<void>;
+  /** The octets belong to the caller. */
+  get(name: string): Promise<Uint8Array | null>;
+  size(name: string): Promise<number | null>;
+  /** All whose name starts with `prefix`, by name, ascending. */
+  list(prefix: string): AsyncIterable<Stored>;
+  /** Absent is fine. */
+  remove(name: string): Promise<void>;
+}
+
+export interface PlaceOptions {
+  readonly world: Pick<World, 'now' | 'sleep' | 'random'>;
+  /** false: the place must be there already, as for reading. Default: it is made by the first `put`. */
+  readonly create?: boolean;
+}
+
+export class PlaceError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'PlaceError';
+  }
+}
+
+/** Opens a folder, a file ending in `.tar`, or `s3://bucket/prefix`. Rejects with PlaceError. */
+export async function openPlace(url: string, options: PlaceOptions): Promise<Place> {
+  if (url === '') throw new PlaceError('a place for snapshots is a folder, a file ending in .tar, or s3://bucket/prefix: name one');
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1];
+  if (scheme !== undefined) throw new PlaceError(`${url}: ${scheme}:// is not known: name a folder, a file ending in .tar, or s3://bucket/prefix`);
+  return openFolder(url, options);
+}
