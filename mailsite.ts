@@ -3,6 +3,7 @@
 
 import { type Arguments, type OptionName, parseArguments } from './cli/arguments.ts';
 import { complain, Failure, print, UsageError } from './cli/output.ts';
+import { snapshotOptions, snapshotUsage } from './cli/snapshot.ts';
 import { type UsageRow, usage, usageOf } from './cli/usage.ts';
 
 interface Verb extends UsageRow {
@@ -39,6 +40,12 @@ const verbs: Readonly<Record<string, Verb>> = {
   ),
   status: verb('', ['data', 'json'], 'the site at a glance: mail, queue, processes', async (given) => (await import('./cli/status.ts')).status(given)),
   check: verb('', ['data', 'deep', 'json'], 'prove that the data is whole; says every problem', async (given) => (await import('./cli/check.ts')).check(given)),
+  snapshot: {
+    ...verb('VERB', snapshotOptions, 'create, list, show, verify, restore, export, prune: see mailsite help snapshot', async (given) =>
+      (await import('./cli/snapshot.ts')).snapshot(given),
+    ),
+    more: snapshotUsage,
+  },
   tree: verb('', ['json'], 'the supervision tree', async (given) => (await import('./cli/show.ts')).tree(given)),
   wire: verb('', ['json'], 'the messages between processes', async (given) => (await import('./cli/show.ts')).wire(given)),
   schema: verb('', ['document', 'json'], 'the tables, or the JSON Schema of the document', async (given) => (await import('./cli/show.ts')).schema(given)),

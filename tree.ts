@@ -32,6 +32,9 @@ export const tree: readonly ProcessRow[] = [
     role: 'control',
     count: 1,
     onCrash: restart(120, 60),
-    children: [{ name: 'control', actor: 'control', max: 1, onCrash: exit }],
+    children: [
+      { name: 'control', actor: 'control', max: 1, onCrash: exit },
+      { name: 'parking', actor: 'parking', max: 1, onCrash: restart(5, 60) },
+    ],
   },
 ];

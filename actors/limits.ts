@@ -47,6 +47,14 @@ export const limits = {
   /** Messages that EXPUNGE or MOVE takes in one commit; more is several. */
   messagesPerCommit: 2_000,
 
+  // snapshots
+  /** Octets of rows in an object, before compression; one longer row makes a longer object. */
+  snapshotObject: 8 * MiB,
+  /** Objects on their way to the place at the same time. */
+  snapshotInFlight: 4,
+  /** Longest wait before a place that failed is tried again. */
+  parkingRetryMs: 600_000,
+
   // messages
   message: 50 * MiB,
   header: 1 * MiB,

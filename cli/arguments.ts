@@ -15,6 +15,16 @@ export const options = {
   'port-offset': { value: 'N', about: 'added to each standard port' },
   json: { value: null, about: 'answer in JSON' },
   deep: { value: null, about: 'also hash every message body' },
+  to: { value: 'PLACE', about: 'where the snapshot goes: a folder, a file ending in .tar, or s3://bucket/prefix' },
+  from: { value: 'PLACE', about: 'where the snapshots are' },
+  at: { value: 'WHEN', about: 'which one: a commit, an id, or the last one before a time; without it the newest' },
+  full: { value: null, about: 'a new base, not only what changed' },
+  key: { value: 'FILE', about: 'the recovery kit, or - for standard input' },
+  only: { value: 'ADDRESS', about: 'only the mail of this account, into the live site' },
+  folder: { value: 'NAME', about: 'only this folder of it' },
+  message: { value: 'ID', about: 'only the message of this Message-ID' },
+  into: { value: 'NAME', about: 'the folder it is put in; empty: where it was' },
+  'dry-run': { value: null, about: 'only say what would be done' },
   document: { value: null, about: 'the JSON Schema of the document, not of the tables' },
   print: { value: null, about: 'print the unit and change nothing' },
   bin: { value: 'FILE', about: 'where the executable goes' },
@@ -27,12 +37,24 @@ export type OptionName = keyof typeof options;
 /** What a verb is given. Only the options that its row names are ever set. */
 export interface Arguments {
   readonly operands: readonly string[];
+  /** The options that were given. */
+  readonly named: readonly OptionName[];
   readonly data: string | undefined;
   readonly listen: string | undefined;
   readonly portOffset: number | undefined;
   readonly json: boolean;
   readonly deep: boolean;
   readonly document: boolean;
+  readonly to: string | undefined;
+  readonly from: string | undefined;
+  readonly at: string | undefined;
+  readonly full: boolean;
+  readonly key: string | undefined;
+  readonly only: string | undefined;
+  readonly folder: string | undefined;
+  readonly message: string | undefined;
+  readonly into: string | undefined;
+  readonly dryRun: boolean;
   readonly print: boolean;
   readonly bin: string | undefined;
   readonly index: number;
@@ -60,17 +82,28 @@ export function parseArguments(argv: readonly string[], allowed: readonly Option
     const wanted = options[name].value;
     if (wanted === null && attached !== undefined) throw new UsageError(`--${name} takes no value`);
     const value = wanted === null ? '' : (attached ?? argv[++i]);
-    if (value === undefined || (wanted !== null && value === '')) throw new UsageError(`--${name} needs a value: --${name} ${wanted}`);
+    if (value === undefined || (wanted !== null && value === '' && name !== 'into')) throw new UsageError(`--${name} needs a value: --${name} ${wanted}`);
     given.set(name, value);
   }
   return {
     operands,
+    named: [...given.keys()],
     data: given.get('data'),
     listen: address(given.get('listen')),
     portOffset: whole(given, 'port-offset', 60_000),
     json: given.has('json'),
     deep: given.has('deep'),
     document: given.has('document'),
+    to: given.get('to'),
+    from: given.get('from'),
+    at: given.get('at'),
+    full: given.has('full'),
+    key: given.get('key'),
+    only: given.get('only'),
+    folder: given.get('folder'),
+    message: given.get('message'),
+    into: given.get('into'),
+    dryRun: given.has('dry-run'),
     print: given.has('print'),
     bin: given.get('bin'),
     index: whole(given, 'index', 1_000) ?? 0,

@@ -8,6 +8,8 @@ import { Failure } from './output.ts';
 
 export const place = {
   engine: 'mail.lmdb',
+  /** The engine while it is restored: no site yet. */
+  restoring: 'mail.lmdb.restoring',
   run: 'run',
   /** Held by the one process that writes to the engine. */
   lock: 'run/lock',

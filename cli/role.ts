@@ -84,4 +84,5 @@ async function edge(world: World, children: readonly ChildRow[], options: RoleOp
 async function control(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {
   const [site, { controlRole }] = await Promise.all([openSite(world, options), import('../protocols/control.ts')]);
   startChild(world, child(children, 'control'), () => controlRole(site, systemResolvers));
+  startChild(world, child(children, 'parking'), async () => (await import('../storage/snapshot/parking.ts')).parkForever(site));
 }

@@ -1,6 +1,6 @@
 // `mailsite run`: binds the ports, drops privileges, becomes the supervisor. It ends by kill -9 only.
 
-import { lchownSync, lstatSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, lchownSync, lstatSync, readFileSync, statSync } from 'node:fs';
 import { checkLimits } from '../actors/limits.ts';
 import { holdAlone } from '../actors/lock.ts';
 import { realWorld } from '../actors/platform.ts';
@@ -29,6 +29,10 @@ export async function runSite(options: RunOptions): Promise<void> {
   enterData(options.data, false);
   if (!holdAlone(place.supervisorLock))
     throw new Failure(`a site already runs on ${options.data}: mailsite status shows it; give another --data for another site`);
+  if (existsSync(place.restoring) && !existsSync(place.engine))
+    throw new Failure(
+      `a restore into ${options.data} was cut off: run mailsite snapshot restore again, or remove ${place.restoring} to begin with an empty site`,
+    );
   clearTmp();
   const listeners = bindListeners(options.listen, options.portOffset);
   for (const { name, address, port } of listeners) world.log('listener.open', { name, address, port });

@@ -7,6 +7,7 @@ import { local } from '../actors/actor.ts';
 import { link } from '../actors/link.ts';
 import { holdAlone } from '../actors/lock.ts';
 import type { World } from '../actors/world.ts';
+import type { Reader, Snapshot } from '../storage/engine.ts';
 import type { LmdbReader } from '../storage/engines/lmdb.ts';
 import { Store, type StoreProtocol } from '../storage/messages.ts';
 import { Failure } from './output.ts';
@@ -28,12 +29,19 @@ export async function enterSite(option: string | undefined): Promise<{ data: str
   }
 }
 
+/** `view`: what is there now, whoever writes. */
+export interface Opened {
+  readonly store: Address<StoreProtocol>;
+  readonly view: Reader & { snapshot(): Snapshot };
+  readonly running: boolean;
+}
+
 /** A site entered to be written: `view` is what is there (null: nothing yet), until `open`. */
 export interface Writable {
   readonly data: string;
   readonly view: LmdbReader | null;
   /** Opens the store, ours or the running site's; from then on no site can start here until this process ends. */
-  open(): Promise<{ store: Address<StoreProtocol>; running: boolean }>;
+  open(): Promise<Opened>;
 }
 
 /** Enters the data directory, made where absent. */
@@ -54,13 +62,16 @@ export async function writeSite(world: World, option: string | undefined): Promi
   }
 }
 
-async function openStoreOf(world: World, data: string): Promise<{ store: Address<StoreProtocol>; running: boolean }> {
-  if ((await askSupervisor(world)) !== null) return { store: link(world, place.storeSocket, Store), running: true };
+async function openStoreOf(world: World, data: string): Promise<Opened> {
+  if ((await askSupervisor(world)) !== null) {
+    const { openLmdbReader } = await import('../storage/engines/lmdb.ts');
+    return { store: link(world, place.storeSocket, Store), view: openLmdbReader(place.engine), running: true };
+  }
   if (!holdAlone(place.lock)) throw new Failure(`another process is writing to ${data}: let it end, then run this again`);
   try {
     const { openStore } = await import('../storage/process.ts');
     const opened = await openStore(world, place.engine);
-    return { store: local(opened.served), running: false };
+    return { store: local(opened.served), view: opened.view, running: false };
   } catch (error) {
     throw unusable(data, error);
   }

@@ -9,6 +9,8 @@ export interface UsageRow {
   readonly about: string;
   /** Not shown: the program says it to itself. */
   readonly hidden?: true;
+  /** What else help says of this verb. */
+  readonly more?: () => string;
 }
 export type UsageRows = Readonly<Record<string, UsageRow>>;
 
@@ -30,8 +32,9 @@ export function usage(verbs: UsageRows): string {
 export function usageOf(name: string, row: UsageRow): string {
   const wide = Math.max(0, ...row.options.map((option) => optionText(option).length));
   return [
-    `mailsite ${name}${row.operands === '' ? '' : ` ${row.operands}`}${row.options.map((option) => ` [${optionText(option)}]`).join('')}`,
+    `mailsite ${name}${row.operands === '' ? '' : ` ${row.operands}`}${row.more === undefined ? row.options.map((option) => ` [${optionText(option)}]`).join('') : ''}`,
     `  ${row.about}`,
+    ...(row.more === undefined ? [] : ['', row.more()]),
     ...(row.options.length > 0 ? ['', ...row.options.map((option) => `  ${optionText(option).padEnd(wide)}   ${options[option].about}`)] : []),
   ].join('\n');
 }

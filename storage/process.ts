@@ -5,10 +5,13 @@ import type { World } from '../actors/world.ts';
 import { storage } from './actor.ts';
 import { openLmdb } from './engines/lmdb.ts';
 import type { StoreProtocol } from './messages.ts';
+import type { Reader, Snapshot } from './engine.ts';
 
 export interface OpenStore {
   readonly served: Running<StoreProtocol>;
   readonly crashed: Promise<unknown>;
+  /** The rows of the engine, for whoever opened it in its own process. */
+  readonly view: Reader & { snapshot(): Snapshot };
   /** To be called when a process that reads the engine has ended. */
   clientGone(): void;
 }
@@ -17,7 +20,7 @@ export interface OpenStore {
 export async function openStore(world: World, path: string): Promise<OpenStore> {
   const engine = openLmdb(path);
   const served = await run(world, storage, engine);
-  return { served, crashed: served.crashed, clientGone: () => engine.readersGone() };
+  return { served, crashed: served.crashed, view: engine, clientGone: () => engine.readersGone() };
 }
 
 const collectEveryMs = 60_000;

@@ -1,0 +1,113 @@
+// `mailsite snapshot restore`: a site out of a snapshot, in an empty data folder; or, with --only, mail of one account back
+// into the site that is there. Guarantees: until the last step there is no site in the folder, only `mail.lmdb.restoring`,
+// which no verb serves; a restore that was cut off is run again and begins anew.
+
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import { holdAlone } from '../../actors/lock.ts';
+import { realWorld } from '../../actors/platform.ts';
+import type { World } from '../../actors/world.ts';
+import { DiskFull } from '../../storage/engine.ts';
+import { openLmdb } from '../../storage/engines/lmdb.ts';
+import { CannotExtract, extract } from '../../storage/snapshot/extract.ts';
+import type { Place } from '../../storage/snapshot/place.ts';
+import { openSnapshot } from '../../storage/snapshot/read.ts';
+import { NotTheSame, type Restored, restoreSnapshot } from '../../storage/snapshot/restore.ts';
+import { accountByAddress } from '../../storage/views.ts';
+import type { Arguments } from '../arguments.ts';
+import { complain, count, Failure, print, printJsonLine, progress, size, span, UsageError } from '../output.ts';
+import { dataDirectory, enterData, place as paths } from '../place.ts';
+import { writeSite } from '../site.ts';
+import { chosen, dataKey, type Found, fromPlace, idOf, plainly } from './source.ts';
+
+export async function restore(given: Arguments): Promise<number> {
+  const only = given.only !== undefined;
+  for (const name of ['folder', 'message', 'into'] as const) if (!only && given[name] !== undefined) throw new UsageError(`--${name} goes with --only ADDRESS`);
+  if (only && given.deep) throw new UsageError('--deep does not go with --only');
+  const world = realWorld(() => {});
+  return plainly(async () => {
+    const place = await fromPlace(world, given);
+    if (!only && existsSync(`${dataDirectory(given.data)}/${paths.engine}`))
+      throw new Failure(`${dataDirectory(given.data)} holds a site already: name an empty --data, or put mail back into the site with --only ADDRESS`);
+    const found = await chosen(place, given.at);
+    const key = (await dataKey(place, found.manifest, given, true)) as Uint8Array;
+    return only ? putBack(world, place, found, key, given) : whole(world, place, found, key, given);
+  });
+}
+
+async function whole(world: World, place: Place, { manifest }: Found, key: Uint8Array, given: Arguments): Promise<number> {
+  const data = dataDirectory(given.data);
+  const snapshot = await openSnapshot(place, manifest, key);
+  enterData(data, false);
+  if (!holdAlone(paths.supervisorLock) || !holdAlone(paths.lock)) throw new Failure(`another process works in ${data}: let it end, then run this again`);
+  if (existsSync(paths.engine)) throw new Failure(`${data} holds a site already: name an empty --data`);
+  for (const leftover of [paths.restoring, `${paths.restoring}-lock`]) rmSync(leftover, { recursive: true, force: true });
+  const began = world.monotonicMs();
+  const bar = progress('restore', given.json, () => world.monotonicMs());
+  const lineage = Buffer.from(world.random(16)).toString('hex');
+  const restored = await load(snapshot, { lineage, deep: given.deep, progress: (done, of) => bar.at(done, of) });
+  bar.end();
+  rmSync(`${paths.restoring}-lock`, { force: true });
+  renameSync(paths.restoring, paths.engine);
+  syncFolder('.');
+  const ms = Math.round(world.monotonicMs() - began);
+  const { problems, octets } = restored;
+  const { host, counts, digest } = snapshot.secrets;
+  let queued = 0;
+  for await (const _ of snapshot.scan('queue')) queued++;
+  if (given.json)
+    printJsonLine({ ok: problems.length === 0, id: idOf(manifest), host, data, lineage, commit: manifest.commit, digest, octets, queued, ms, problems });
+  else {
+    for (const { rule, what } of problems) complain(`the site was so when the snapshot was taken: ${rule}: ${what}`);
+    print(
+      `${host || 'The site'} is restored in ${data} as it was at commit ${manifest.commit}: ${count(counts.accounts, 'account')}, ${count(counts.messages, 'message')}, ${size(octets)} in ${ms < 2_000 ? `${ms} ms` : span(ms)}. Its digest is that of the snapshot.`,
+    );
+    if (queued > 0) print(`${count(queued, 'message')} wait${queued === 1 ? 's' : ''} in its queue and will be sent when it runs.`);
+    print(`Start it with mailsite run --data ${data}, or mailsite install.`);
+  }
+  return problems.length === 0 ? 0 : 1;
+}
+
+async function load(snapshot: Parameters<typeof restoreSnapshot>[1], options: Parameters<typeof restoreSnapshot>[2]): Promise<Restored> {
+  const engine = openLmdb(paths.restoring);
+  try {
+    const restored = await restoreSnapshot(engine, snapshot, options);
+    await engine.close();
+    return restored;
+  } catch (error) {
+    if (error instanceof DiskFull) throw new Failure('there is no room for the site: free some, or name a --data on another disk; nothing was restored');
+    if (error instanceof NotTheSame) throw new Failure(`${error.message}: nothing was restored`);
+    throw error;
+  }
+}
+
+function syncFolder(path: string): void {
+  const folder = openSync(path, 'r');
+  fsyncSync(folder);
+  closeSync(folder);
+}
+
+async function putBack(world: World, place: Place, { manifest }: Found, key: Uint8Array, given: Arguments): Promise<number> {
+  const from = given.only as string;
+  const site = await writeSite(world, given.data);
+  if (site.view === null) throw new Failure(`${site.data} holds no site to put mail back into: name its --data`);
+  const account = accountByAddress(site.view, from)?.account;
+  if (account === undefined) throw new Failure(`this site has no account ${from}: add it to the document first, then run this again`);
+  const into = given.into ?? `Restored ${new Date(manifest.takenAt).toISOString().slice(0, 10)}`;
+  const { store, view } = await site.open();
+  const bar = progress('messages', given.json, () => world.monotonicMs());
+  const wanted = { from: from.toLowerCase(), folder: given.folder ?? null, messageId: given.message?.replace(/^<|>$/g, '') ?? null, account, into };
+  const done = await extract({ store, view, now: () => world.now() }, await openSnapshot(place, manifest, key), wanted, (n, of) => bar.at(n, of)).catch(
+    (error: unknown) => {
+      throw error instanceof CannotExtract ? new Failure(error.message) : error;
+    },
+  );
+  bar.end();
+  if (given.json) printJsonLine({ ok: true, id: idOf(manifest), account: from, into, ...done });
+  else {
+    const there = done.there === 0 ? '' : `; ${count(done.there, 'message')} ${done.there === 1 ? 'was' : 'were'} there already`;
+    print(
+      `${count(done.messages, 'message')} of ${from} as of ${new Date(manifest.takenAt).toISOString().slice(0, 16).replace('T', ' ')} UTC ${done.messages === 1 ? 'is' : 'are'} in ${into === '' ? 'their folders' : into}${there}.`,
+    );
+  }
+  return 0;
+}

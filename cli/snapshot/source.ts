@@ -1,0 +1,139 @@
+// What the snapshot verbs share: the place, the snapshot that is meant, and the key that opens it.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { World } from '../../actors/world.ts';
+import { getRow, scanRows } from '../../storage/rows.ts';
+import { parseKit, unwrapKey, WrongKey } from '../../storage/snapshot/keys.ts';
+import { type Manifest, manifestNames, readLineage, readManifest } from '../../storage/snapshot/manifest.ts';
+import { openPlace, type Place, PlaceError } from '../../storage/snapshot/place.ts';
+import { Damaged } from '../../storage/snapshot/seal.ts';
+import { config } from '../../storage/views.ts';
+import type { Arguments } from '../arguments.ts';
+import { Failure, UsageError } from '../output.ts';
+import { dataDirectory, place as paths } from '../place.ts';
+
+/** `--to` or `--from` as the user meant it, whatever directory is entered later. */
+export const absolute = (url: string): string => (/^[a-z0-9]+:\/\//i.test(url) ? url : resolve(url));
+
+/** Runs it; what a place, a key or a snapshot says against it is the one line that the user reads. */
+export async function plainly<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof PlaceError || error instanceof WrongKey) throw new Failure(error.message);
+    if (error instanceof Damaged) throw new Failure(`the snapshot is damaged or its key is another: ${error.message}`);
+    throw error;
+  }
+}
+
+/** The place that a verb reads: `--from`, else the one of the document of the site. */
+export async function fromPlace(world: World, given: Arguments): Promise<Place> {
+  const local = await localSite(given);
+  if (given.from !== undefined) return openPlace(absolute(given.from), { world, create: false, ...(local?.s3 ?? {}) });
+  if (local?.to == null) throw new UsageError('name the place of the snapshots: --from FOLDER, FILE.tar or s3://bucket/prefix');
+  return openPlace(local.to, { world, create: false, ...local.s3 });
+}
+
+interface Local {
+  /** Where the document keeps snapshots. */
+  readonly to: string | null;
+  readonly s3: object;
+  /** The data keys of this site's history, by lineage. */
+  readonly keys: ReadonlyMap<string, Uint8Array>;
+}
+
+/** What the site of `--data` knows of snapshots; null where there is none, or it is closed to us. */
+async function localSite(given: Arguments): Promise<Local | null> {
+  const engine = join(dataDirectory(given.data), paths.engine);
+  if (!existsSync(engine)) return null;
+  const { openLmdbReader } = await import('../../storage/engines/lmdb.ts');
+  try {
+    const view = openLmdbReader(engine);
+    const parking = config(view)?.document.snapshots ?? null;
+    const keys = new Map([...scanRows(view, 'lineage', [])].map(({ key, row }) => [key.lineage, row.dataKey] as const));
+    if (getRow(view, 'site', {}) === undefined) return null;
+    await view.close();
+    return { to: parking?.to ?? null, s3: parking?.s3 ? { s3: parking.s3 } : {}, keys };
+  } catch (error) {
+    if (given.data !== undefined && (error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+    return null;
+  }
+}
+
+/** How people name a snapshot: the start of its lineage and its commit. */
+export const idOf = (m: { readonly lineage: string; readonly commit: number }): string => `${m.lineage.slice(0, 8)}/${m.commit}`;
+
+export interface Found {
+  readonly name: string;
+  readonly manifest: Manifest;
+}
+
+/** All snapshots of a place that can be read, by the time they were taken, and the manifests that cannot. */
+export async function allSnapshots(place: Place): Promise<{ found: Found[]; damaged: { name: string; why: string }[] }> {
+  const found: Found[] = [];
+  const damaged: { name: string; why: string }[] = [];
+  for (const name of await manifestNames(place)) {
+    try {
+      found.push({ name, manifest: await readManifest(place, name) });
+    } catch (error) {
+      if (!(error instanceof Damaged)) throw error;
+      damaged.push({ name, why: error.message });
+    }
+  }
+  return { found: found.sort((a, b) => a.manifest.takenAt - b.manifest.takenAt || a.manifest.commit - b.manifest.commit), damaged };
+}
+
+/** The snapshot that `--at` names, else the newest. A time: the newest that is not later. */
+export async function chosen(place: Place, at: string | undefined): Promise<Found> {
+  const { found, damaged } = await allSnapshots(place);
+  const bad = damaged.length === 0 ? '' : ` (${damaged.length} cannot be read: ${damaged[0]?.why})`;
+  if (found.length === 0) throw new Failure(`${place.url} holds no snapshot${bad}: name the place in which they are`);
+  const matching = at === undefined ? found : found.filter(({ manifest }) => matches(manifest, at));
+  const last = matching.at(-1);
+  if (last === undefined) throw new Failure(`${place.url} has no snapshot at ${at}${bad}: mailsite snapshot list --from ${place.url} tells which there are`);
+  return last;
+}
+
+function matches(m: Manifest, at: string): boolean {
+  if (/^\d{1,15}$/.test(at)) return m.commit === Number(at);
+  const id = /^([0-9a-f]{1,64})\/(\d{1,15})$/.exec(at);
+  if (id) return m.lineage.startsWith(id[1] as string) && m.commit === Number(id[2]);
+  const until = timeOf(at);
+  return m.takenAt <= until;
+}
+
+/** `2026-11-23` is the end of that day, UTC; `2026-11-23 14:00` and `2026-11-23T14:00:00Z` are moments. */
+function timeOf(at: string): number {
+  const day = /^\d{4}-\d{2}-\d{2}$/.test(at);
+  const zone = /([zZ]|[+-]\d{2}:?\d{2})$/.test(at) ? '' : 'Z';
+  const time = Date.parse(day ? `${at}T23:59:59.999Z` : `${at.replace(' ', 'T')}${zone}`);
+  if (Number.isNaN(time))
+    throw new UsageError(`--at takes a commit, an id such as 1f2e3d4c/1234, or a time such as 2026-11-23T14:00Z, not ${JSON.stringify(at)}`);
+  return time;
+}
+
+/** The data key of a snapshot: this site's own, else unwrapped by the recovery key. null: nobody gave one, and it was not asked for. */
+export async function dataKey(place: Place, manifest: Manifest, given: Arguments, ask: boolean): Promise<Uint8Array | null> {
+  const own = (await localSite(given))?.keys.get(manifest.lineage);
+  if (own !== undefined && given.key === undefined) return own;
+  const text = given.key !== undefined ? readKit(given.key) : ask ? askForKit() : null;
+  if (text === null) return null;
+  const record = await readLineage(place, manifest.lineage);
+  if (record === null) throw new Failure(`the record of lineage ${manifest.lineage} is not in ${place.url}: without it the key cannot be unwrapped`);
+  return unwrapKey(record.wrapped[0] as string, [await parseKit(text)]);
+}
+
+function readKit(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (error) {
+    throw new Failure(`the recovery kit cannot be read (${(error as Error).message}): --key names its file, or - for standard input`);
+  }
+}
+
+function askForKit(): string {
+  if (process.stdin.isTTY !== true)
+    throw new Failure('the snapshot needs its recovery key: give the file of the recovery kit as --key FILE, or - for standard input');
+  return prompt('Recovery key (AGE-SECRET-KEY-1…):') ?? '';
+}

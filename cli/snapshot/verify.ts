@@ -1,0 +1,84 @@
+// `mailsite snapshot verify`: exit code 1 and a line on stderr for each problem. With its key and --deep the snapshot is
+// restored into a scratch folder, checked by every rule down to the hash of every body, and thrown away.
+
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { realWorld } from '../../actors/platform.ts';
+import { openLmdb } from '../../storage/engines/lmdb.ts';
+import type { Place } from '../../storage/snapshot/place.ts';
+import { openSnapshot } from '../../storage/snapshot/read.ts';
+import { NotTheSame, restoreSnapshot } from '../../storage/snapshot/restore.ts';
+import { Damaged } from '../../storage/snapshot/seal.ts';
+import { verifyPresence } from '../../storage/snapshot/verify.ts';
+import type { Arguments } from '../arguments.ts';
+import { complain, count, print, printJsonLine, progress, size } from '../output.ts';
+import { dataDirectory, place as paths } from '../place.ts';
+import { chosen, dataKey, type Found, fromPlace, idOf, plainly } from './source.ts';
+
+export async function verify(given: Arguments): Promise<number> {
+  const world = realWorld(() => {});
+  return plainly(async () => {
+    const place = await fromPlace(world, given);
+    const found = await chosen(place, given.at);
+    const bar = progress('reading objects', given.json, () => world.monotonicMs());
+    const present = await verifyPresence(place, found.name, given.deep, (done, of) => bar.at(done, of));
+    bar.end();
+    const key = await dataKey(place, found.manifest, given, false);
+    const problems = [...present.problems];
+    let proof: 'presence' | 'hashes' | 'restored' = given.deep ? 'hashes' : 'presence';
+    if (key !== null && problems.length === 0) {
+      if (given.deep) {
+        const second = progress('building it up', given.json, () => world.monotonicMs());
+        problems.push(...(await rehearse(place, found, key, given, (done, of) => second.at(done, of))));
+        second.end();
+        proof = 'restored';
+      } else await openSnapshot(place, found.manifest, key);
+    }
+    const ok = problems.length === 0;
+    const { objects, octets } = present;
+    if (given.json)
+      printJsonLine({
+        ok,
+        id: idOf(found.manifest),
+        commit: found.manifest.commit,
+        takenAt: found.manifest.takenAt,
+        proof,
+        withKey: key !== null,
+        objects,
+        octets,
+        problems,
+      });
+    else {
+      for (const problem of problems) complain(problem);
+      if (ok)
+        print(
+          `Good: snapshot ${idOf(found.manifest)}, ${count(objects, 'object')}, ${size(octets)}: ${said[proof]}${key === null ? '; its key was not given' : ''}.`,
+        );
+    }
+    return ok ? 0 : 1;
+  });
+}
+
+const said = {
+  presence: 'signed, and every object is there; --deep reads them',
+  hashes: 'signed, and every object has its hash',
+  restored: 'restored, and every rule holds, down to the hash of every body',
+} as const;
+
+/** What is wrong with the site that comes out of it. */
+async function rehearse(place: Place, { manifest }: Found, key: Uint8Array, given: Arguments, step: (done: number, of: number) => void): Promise<string[]> {
+  const near = join(dataDirectory(given.data), paths.tmp);
+  const folder = mkdtempSync(join(existsSync(near) ? near : tmpdir(), 'verify-'));
+  const engine = openLmdb(join(folder, paths.engine));
+  try {
+    const { problems } = await restoreSnapshot(engine, await openSnapshot(place, manifest, key), { lineage: 'verify', deep: true, progress: step });
+    return problems.map(({ rule, what }) => `${rule}: ${what}`);
+  } catch (error) {
+    if (error instanceof Damaged || error instanceof NotTheSame) return [error.message];
+    throw error;
+  } finally {
+    await engine.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,390 @@
+// `mailsite snapshot create`: one commit of a live site, into a place. Guarantees: it only reads, from a pinned view, so no
+// write waits for it; what it costs is in proportion to what changed since the last snapshot of this lineage there; it may
+// be killed at any octet, and the next one finds what was put already; the manifest is put last.
+//
+// States: looked (the newest manifest of the lineage) → increment or base → objects put → catalog put → manifest put. The
+// commit point is the manifest's `put`.
+
+import { assert } from '../../actors/assert.ts';
+import { limits } from '../../actors/limits.ts';
+import type { Reader } from '../engine.ts';
+import { unpackKeys } from '../journal.ts';
+import { decodeKey, decodeRow, getRow, octetText, prefixRange, type Row, scanRows, tableOf } from '../rows.ts';
+import { type TableName, tables } from '../schema.ts';
+import { config } from '../views.ts';
+import {
+  type Catalog,
+  type Listed,
+  type Manifest,
+  manifestNames,
+  missingObjects,
+  objectName,
+  openSecrets,
+  readCatalog,
+  readManifest,
+  type Secrets,
+  signManifest,
+  writeCatalog,
+  writeLineage,
+  writeManifest,
+} from './manifest.ts';
+import { createPacker } from './pack.ts';
+import type { Place } from './place.ts';
+import { Damaged, sealObject } from './seal.ts';
+
+/** The place knows a later history of this lineage: this is an older copy of the site's data. */
+export class Forked extends Error {}
+
+export interface CreateOptions {
+  readonly now: number;
+  /** A new base, also where an increment would do. */
+  readonly full: boolean;
+  /** Are the objects that it builds on there still? A place may lose some. */
+  readonly lookBack: boolean;
+  /** Octets of bodies and rows read, of about how many. */
+  readonly progress?: (done: number, of: number) => void;
+}
+export interface Created {
+  readonly kind: 'base' | 'increment' | 'same';
+  readonly manifest: Manifest;
+  /** Octets put, and octets of older objects that the snapshot goes on using. */
+  readonly written: number;
+  readonly reused: number;
+  /** Octets read, before compression. */
+  readonly read: number;
+}
+
+/** Not part of a snapshot: what only the running store needs. */
+const left: ReadonlySet<TableName> = new Set(['journal', 'transfer', 'garbage']);
+/** The tables of segments: all but those left out, and but the chunks, which go into packs. */
+export const rowTables: readonly TableName[] = (Object.keys(tables) as TableName[])
+  .filter((name) => !left.has(name) && name !== 'chunk')
+  .sort((a, b) => tables[a].number - tables[b].number);
+
+const MiB = 1024 * 1024;
+/** Increments on one base, and octets of changed rows in them, before there is a new base. */
+const mostIncrements = 250;
+const mostChanged = 64 * MiB;
+
+/** `view` is pinned at one commit, and its lineage has keys. Throws Forked, or what the place throws. */
+export async function createSnapshot(view: Reader, place: Place, options: CreateOptions): Promise<Created> {
+  const site = getRow(view, 'site', {});
+  assert(site !== undefined, 'a site has its row');
+  const keys = getRow(view, 'lineage', { lineage: site.lineage });
+  assert(keys !== undefined, 'makeKeys comes before the first snapshot');
+  const last = await newest(place, site.lineage, keys.dataKey);
+  const known = last && (await lookBack(place, keys.dataKey, last, options));
+  if (last && known) {
+    const same = sameOrForked(site, last);
+    if (same && known.whole) return { kind: 'same', manifest: last.manifest, written: 0, reused: 0, read: 0 };
+  }
+  await writeLineage(place, keys.dataKey, site.lineage, keys.createdAt, keys.wrapped);
+  const job = new Job(view, place, keys.dataKey, options);
+  const touched = last && known?.whole && !options.full ? touchedSince(view, last, site) : null;
+  const made = last && touched ? await increment(job, last, touched) : await base(job, last, known ?? null);
+  const unsigned = {
+    lineage: site.lineage,
+    epoch: site.epoch,
+    commit: site.commit,
+    previous: last?.manifest.commit ?? null,
+    takenAt: options.now,
+    schema: site.schema,
+    catalog: made.catalog,
+    increments: made.listed,
+  };
+  const manifest = signManifest(keys.dataKey, unsigned, { ...made.secrets, ...about(view, site) });
+  await writeManifest(place, manifest);
+  return { kind: touched ? 'increment' : 'base', manifest, written: job.written, reused: made.reused, read: job.read };
+}
+
+interface Last {
+  readonly manifest: Manifest;
+  readonly secrets: Secrets;
+}
+interface Made {
+  readonly catalog: Listed;
+  readonly listed: Manifest['increments'];
+  readonly secrets: Pick<Secrets, 'increments' | 'rowOctets'>;
+  readonly reused: number;
+}
+
+/** The newest snapshot of the lineage that can be read. One that cannot is passed over: it does not keep us from the next. */
+async function newest(place: Place, lineage: string, dataKey: Uint8Array): Promise<Last | null> {
+  for (const name of (await manifestNames(place, lineage)).reverse()) {
+    try {
+      const manifest = await readManifest(place, name);
+      return { manifest, secrets: openSecrets(dataKey, manifest) };
+    } catch (error) {
+      if (!(error instanceof Damaged)) throw error;
+    }
+  }
+  return null;
+}
+
+/** What of the last snapshot is there to build on. */
+interface Known {
+  readonly whole: boolean;
+  /** null: it was not needed, or cannot be read. */
+  readonly catalog: Catalog | null;
+  readonly lost: ReadonlySet<string>;
+}
+
+async function lookBack(place: Place, dataKey: Uint8Array, { manifest }: Last, options: CreateOptions): Promise<Known> {
+  if (!options.lookBack && !options.full) return { whole: true, catalog: null, lost: new Set() };
+  try {
+    const catalog = await readCatalog(place, dataKey, manifest.catalog);
+    const all = [...[...catalog.segments, ...catalog.packs].map((row) => row.object), ...manifest.increments.flatMap((i) => i.objects)];
+    const lost = new Set((await missingObjects(place, all)).map(([hash]) => hash));
+    return { whole: lost.size === 0, catalog, lost };
+  } catch (error) {
+    if (!(error instanceof Damaged)) throw error;
+    return { whole: false, catalog: null, lost: new Set() };
+  }
+}
+
+function sameOrForked(site: Row<'site'>, { manifest, secrets }: Last): boolean {
+  if (manifest.commit < site.commit) return false;
+  const { rows, sumA, sumB } = secrets.digest;
+  if (manifest.commit === site.commit && rows === site.rows && sumA === site.sumA && sumB === site.sumB) return true;
+  throw new Forked(
+    `the place holds commit ${manifest.commit} of this site, which is at ${site.commit} here: the data is an older copy. Restore the snapshot instead, or give the copy another place`,
+  );
+}
+
+/** The keys of rows touched since, in order; null: nobody knows, or they are so many that a base is better. */
+function touchedSince(view: Reader, { manifest, secrets }: Last, site: Row<'site'>): Uint8Array[] | null {
+  const changed = secrets.increments.flat().reduce((sum, o) => sum + (o.blobs === null ? o.size : 0), 0);
+  if (site.journalFloor > manifest.commit || manifest.schema !== site.schema) return null;
+  if (manifest.increments.length >= mostIncrements || changed > Math.max(8 * MiB, Math.min(mostChanged, secrets.rowOctets / 4))) return null;
+  const touched = new Map<string, Uint8Array>();
+  let octets = 0;
+  for (const { row } of scanRows(view, 'journal', [], { from: { commit: manifest.commit + 1 } })) {
+    for (const key of unpackKeys(row)) {
+      const table = tableOf(key);
+      if (table === undefined || table === 'chunk' || left.has(table)) continue;
+      const name = octetText(key);
+      if (touched.has(name)) continue;
+      touched.set(name, key.slice());
+      octets += key.length + (view.peek(key)?.length ?? 0);
+      if (octets > mostChanged) return null;
+    }
+  }
+  return [...touched].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, key]) => key);
+}
+
+/** Puts objects, a few at a time, in the order they were given. */
+class Job {
+  readonly view: Reader;
+  written = 0;
+  read = 0;
+  private readonly place: Place;
+  readonly dataKey: Uint8Array;
+  private readonly options: CreateOptions;
+  private readonly pending: Promise<unknown>[] = [];
+  private of = 0;
+
+  constructor(view: Reader, place: Place, dataKey: Uint8Array, options: CreateOptions) {
+    this.view = view;
+    this.place = place;
+    this.dataKey = dataKey;
+    this.options = options;
+  }
+
+  expect(octets: number): void {
+    this.of += octets;
+  }
+
+  tell(octets: number): void {
+    this.read += octets;
+    this.options.progress?.(this.read, Math.max(this.read, this.of));
+  }
+
+  /** Waits only while too many are on their way: what it returns is still to come. */
+  async put(kind: 'rows' | 'bodies', plain: Uint8Array): Promise<{ object: Promise<Listed> }> {
+    const object = this.seal(kind, plain);
+    object.catch(() => {}); // whoever waits for it is told
+    this.pending.push(object);
+    if (this.pending.length > limits.snapshotInFlight) await this.pending.shift();
+    return { object };
+  }
+
+  private async seal(kind: string, plain: Uint8Array): Promise<Listed> {
+    const { name, octets } = await sealObject(this.dataKey, kind, plain);
+    if ((await this.place.size(objectName(name))) !== octets.length) {
+      await this.place.put(objectName(name), octets);
+      this.written += octets.length;
+    }
+    return [name, octets.length];
+  }
+
+  catalog(catalog: Catalog): Promise<Listed> {
+    return writeCatalog(this.place, this.dataKey, catalog);
+  }
+
+  /** null: it cannot be read any more. */
+  async readCatalog(object: Listed): Promise<Catalog | null> {
+    try {
+      return await readCatalog(this.place, this.dataKey, object);
+    } catch (error) {
+      if (error instanceof Damaged) return null;
+      throw error;
+    }
+  }
+}
+
+async function increment(job: Job, last: Last, touched: readonly Uint8Array[]): Promise<Made> {
+  const objects: Promise<Listed>[] = [];
+  const details: { blobs: number[] | null; size: number }[] = [];
+  const packer = createPacker(limits.snapshotObject, 1);
+  const flush = async (): Promise<void> => {
+    if (packer.rows === 0) return;
+    details.push({ blobs: null, size: packer.size });
+    job.tell(packer.size);
+    objects.push((await job.put('rows', packer.take())).object);
+  };
+  const fresh: number[] = [];
+  for (const key of touched) {
+    const value = job.view.get(key) ?? null;
+    // each new body brings its hash row (commands/blob.ts)
+    if (value !== null && tableOf(key) === 'hash') fresh.push(decodeRow('hash', value).blob);
+    if (packer.overflows(key, value)) await flush();
+    if (packer.add(key, value)) await flush();
+  }
+  await flush();
+  for await (const { object, blobs, size } of packs(
+    job,
+    fresh.sort((a, b) => a - b),
+  )) {
+    objects.push(object);
+    details.push({ blobs, size });
+  }
+  const listed = { commit: getRow(job.view, 'site', {})?.commit as number, objects: await Promise.all(objects) };
+  return {
+    catalog: last.manifest.catalog,
+    listed: [...last.manifest.increments, listed],
+    secrets: { increments: [...last.secrets.increments, details], rowOctets: last.secrets.rowOctets },
+    reused: 0,
+  };
+}
+
+async function base(job: Job, last: Last | null, known: Known | null): Promise<Made> {
+  const before = last ? await packsOf(job, last, known) : [];
+  const { kept, packed } = worthKeeping(job.view, before);
+  const segments: { object: Promise<Listed>; first: string; size: number }[] = [];
+  const fresh: number[] = [];
+  let rowOctets = 0;
+  const packer = createPacker(MiB, 4096);
+  let first = '';
+  const flush = async (): Promise<void> => {
+    if (packer.rows === 0) return;
+    const { size } = packer;
+    rowOctets += size;
+    job.tell(size);
+    segments.push({ first, size, ...(await job.put('rows', packer.take())) });
+  };
+  for (const table of rowTables) {
+    const { from, to } = prefixRange(table);
+    for (const rows of slices(job.view, from, to)) {
+      for (const [key, value] of rows) {
+        if (table === 'blob') {
+          const { blob } = decodeKey('blob', key);
+          if (!packed.has(blob)) fresh.push(blob);
+        }
+        if (packer.overflows(key, value)) await flush();
+        if (packer.rows === 0) first = Buffer.from(key).toString('hex');
+        if (packer.add(key, value)) await flush();
+      }
+    }
+  }
+  await flush();
+  const made: { object: Promise<Listed>; blobs: number[]; size: number }[] = [];
+  for await (const pack of packs(job, fresh)) made.push(pack);
+  const settle = <T extends { object: Promise<Listed> }>(rows: T[]) => Promise.all(rows.map(async (row) => ({ ...row, object: await row.object })));
+  const catalog: Catalog = { segments: await settle(segments), packs: [...kept, ...(await settle(made))] };
+  return {
+    catalog: await job.catalog(catalog),
+    listed: [],
+    secrets: { increments: [], rowOctets },
+    reused: kept.reduce((sum, pack) => sum + pack.object[1], 0),
+  };
+}
+
+/** The packs of a snapshot, of its base and of its increments. */
+async function packsOf(job: Job, { manifest, secrets }: Last, known: Known | null): Promise<Catalog['packs']> {
+  const catalog = known?.catalog ?? (known?.whole === false ? null : await job.readCatalog(manifest.catalog));
+  const added = manifest.increments.flatMap(({ objects }, i) =>
+    objects.flatMap((object, j) => {
+      const detail = secrets.increments[i]?.[j];
+      return detail?.blobs ? [{ object, blobs: detail.blobs, size: detail.size }] : [];
+    }),
+  );
+  return [...(catalog?.packs ?? []), ...added].filter((pack) => known?.lost.has(pack.object[0]) !== true);
+}
+
+/** Packs that are still worth their room, and the bodies in them. A pack that is mostly dead, or small, is made anew. */
+function worthKeeping(view: Reader, before: Catalog['packs']): { kept: Catalog['packs']; packed: Set<number> } {
+  const kept: Catalog['packs'] = [];
+  const packed = new Set<number>();
+  const dropped = new Set<number>();
+  for (const pack of before) {
+    let alive = 0;
+    for (const blob of pack.blobs) alive += Math.min(pack.size, getRow(view, 'blob', { blob })?.size ?? 0);
+    if (alive >= pack.size / 2 && pack.size >= MiB) kept.push(pack);
+    else for (const blob of pack.blobs) dropped.add(blob);
+  }
+  // a body that stands in two packs needs both of them
+  for (const pack of kept) for (const blob of pack.blobs) if (!dropped.has(blob)) packed.add(blob);
+  return { kept, packed };
+}
+
+/** The chunks of bodies as packs, in the order of `blobs`. */
+async function* packs(job: Job, blobs: readonly number[]): AsyncGenerator<{ object: Promise<Listed>; blobs: number[]; size: number }> {
+  for (const blob of blobs) job.expect(getRow(job.view, 'blob', { blob })?.size ?? 0);
+  const packer = createPacker(limits.snapshotObject / 2, 16);
+  let held: number[] = [];
+  const flush = async () => {
+    const { size } = packer;
+    const pack = { blobs: held, size, ...(await job.put('bodies', packer.take())) };
+    held = [];
+    return pack;
+  };
+  for (const blob of blobs) {
+    const { from, to } = prefixRange('chunk', blob);
+    let full = false;
+    for (const rows of slices(job.view, from, to)) {
+      for (const [key, value] of rows) {
+        if (packer.overflows(key, value)) yield await flush();
+        if (held.at(-1) !== blob) held.push(blob);
+        full = packer.add(key, value);
+      }
+    }
+    job.tell(getRow(job.view, 'blob', { blob })?.size ?? 0);
+    // a pack ends with a body: on the octets of its last key, whatever else is in it
+    if (full) yield await flush();
+  }
+  if (packer.rows > 0) yield await flush();
+}
+
+const sliceRows = 512;
+
+/** Rows of a range, in slices that are held in memory: the pinned view is read in one go for each. */
+function* slices(view: Reader, from: Uint8Array, to: Uint8Array): Generator<(readonly [Uint8Array, Uint8Array])[], void, undefined> {
+  for (let next = from; ; ) {
+    const rows = [...view.range(next, to, { limit: sliceRows })];
+    yield rows;
+    const last = rows.at(-1);
+    if (!last || rows.length < sliceRows) return;
+    next = new Uint8Array(last[0].length + 1);
+    next.set(last[0]);
+  }
+}
+
+function about(view: Reader, site: Row<'site'>): Pick<Secrets, 'host' | 'digest' | 'counts'> {
+  const counts = { accounts: 0, messages: 0, octets: 0 };
+  for (const { row } of scanRows(view, 'account', [])) {
+    counts.accounts++;
+    counts.messages += row.messages;
+    counts.octets += row.usedBytes;
+  }
+  return { host: config(view)?.document.host ?? '', digest: { rows: site.rows, sumA: site.sumA, sumB: site.sumB }, counts };
+}

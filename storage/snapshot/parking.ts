@@ -1,0 +1,107 @@
+// The site parks itself: while it runs, what changed goes to the place of its document every few seconds, and old snapshots
+// go by age. Guarantees: mail waits for none of it; a place that cannot be reached costs nothing but the snapshots, and is
+// tried again; what is parked is what was committed.
+
+import { type Address, LinkLost } from '../../actors/actor.ts';
+import { limits } from '../../actors/limits.ts';
+import { type Ask, isRefusal } from '../../actors/wire.ts';
+import type { World } from '../../actors/world.ts';
+import type { Parking } from '../document.ts';
+import type { Reader, Snapshot } from '../engine.ts';
+import type { StoreProtocol } from '../messages.ts';
+import { getRow } from '../rows.ts';
+import { config } from '../views.ts';
+import { createSnapshot, Forked } from './create.ts';
+import { makeKit, wrapKey } from './keys.ts';
+import { openPlace, PlaceError, type Place } from './place.ts';
+import { prune } from './prune.ts';
+import { Damaged } from './seal.ts';
+
+export interface Parked {
+  readonly world: World;
+  readonly store: Address<StoreProtocol>;
+  readonly view: Reader & { snapshot(): Snapshot };
+}
+
+/** New keys for this lineage, for `makeKeys`: wrapped for the recovery kit that is there, or for a new one. */
+export async function keysFor(world: World, view: Reader): Promise<Ask<StoreProtocol, 'makeKeys'>> {
+  const { identity, recipient } = getRow(view, 'recovery', {}) ?? (await makeKit());
+  const dataKey = world.random(32);
+  return { now: world.now(), dataKey, wrapped: await wrapKey(dataKey, [recipient]), identity, recipient };
+}
+
+const pruneEveryMs = 3_600_000;
+
+interface At {
+  readonly parking: string;
+  readonly place: Place;
+  /** What is parked there; -1: nobody has looked. */
+  readonly commit: number;
+  /** On the monotonic clock. */
+  readonly prunedMs: number | null;
+}
+
+/** Runs until it crashes. */
+export async function parkForever(site: Parked): Promise<never> {
+  const { world, store, view } = site;
+  let wake = (): void => {};
+  store.on('configured', () => wake());
+  let at: At | null = null;
+  for (let failures = 0; ; ) {
+    const configured = new Promise<void>((done) => {
+      wake = done;
+    });
+    view.refresh();
+    const parking = config(view)?.document.snapshots ?? null;
+    let waitMs = (parking?.everySeconds ?? 3_600) * 1_000;
+    try {
+      at = parking && (await parkNext(site, parking, at));
+      failures = 0;
+    } catch (error) {
+      if (!(error instanceof PlaceError || error instanceof Damaged || error instanceof Forked || error instanceof LinkLost)) throw error;
+      if (failures++ === 0) world.log('snapshot.failed', { to: parking?.to ?? '', error: error.message });
+      at = null; // the next one looks at the place anew
+      waitMs = Math.min(limits.parkingRetryMs, Math.max(waitMs, 1_000 * 2 ** Math.min(failures, 10)));
+    }
+    const timer = world.after(waitMs, () => wake());
+    await configured;
+    timer.cancel();
+  }
+}
+
+async function parkNext(site: Parked, parking: Parking, last: At | null): Promise<At> {
+  const name = JSON.stringify(parking);
+  const at = last?.parking === name ? last : { parking: name, place: await openPlace(parking.to, optionsOf(site.world, parking)), commit: -1, prunedMs: null };
+  const commit = await parkOnce(site, at.place, at.commit);
+  const now = site.world.monotonicMs();
+  const due = at.prunedMs === null || now - at.prunedMs > pruneEveryMs;
+  if (due) await pruneOnce(site.world, at.place);
+  return { ...at, commit, prunedMs: due ? now : at.prunedMs };
+}
+
+const optionsOf = (world: World, { s3 }: Parking) => ({ world, create: true, ...(s3 === null ? {} : { s3 }) });
+
+/** The commit that is parked now. `last`: the one before, -1: look. */
+async function parkOnce({ world, store, view }: Parked, place: Place, last: number): Promise<number> {
+  const began = world.monotonicMs();
+  const site = getRow(view, 'site', {});
+  if (!site || site.commit === last) return last;
+  if (!getRow(view, 'lineage', { lineage: site.lineage })) {
+    const made = await store.ask('makeKeys', await keysFor(world, view));
+    if (isRefusal(made)) return last;
+  }
+  const pinned = view.snapshot();
+  try {
+    const { kind, manifest, written } = await createSnapshot(pinned, place, { now: world.now(), full: false, lookBack: last < 0 });
+    if (kind !== 'same')
+      world.log('snapshot.parked', { to: place.url, commit: manifest.commit, kind, octets: written, ms: Math.round(world.monotonicMs() - began) });
+    return manifest.commit;
+  } finally {
+    pinned.release();
+  }
+}
+
+async function pruneOnce(world: World, place: Place): Promise<void> {
+  const { removed, kept, octets } = await prune(place, world.now(), false);
+  if (removed.length > 0) world.log('snapshot.pruned', { to: place.url, removed: removed.length, kept, octets });
+}

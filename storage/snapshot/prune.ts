@@ -1,0 +1,93 @@
+// Old snapshots go by manifest only; objects go when no manifest that is left names them. Guarantees: the newest snapshot
+// that is whole is never removed; an object that a snapshot in the making may have put already stays; killed at any
+// moment, what is left is whole.
+
+import { lineageName, type Listed, type Manifest, manifestName, manifestNames, objectName, readManifest } from './manifest.ts';
+import type { Place } from './place.ts';
+import { keep } from './retention.ts';
+import { Damaged } from './seal.ts';
+import { objectsOf, verifyPresence } from './verify.ts';
+
+export interface Pruned {
+  /** Manifests that went, and that stay. */
+  readonly removed: readonly string[];
+  readonly kept: number;
+  readonly objects: number;
+  readonly octets: number;
+  /** Why no object went: a snapshot that stays cannot be read, and may need any of them. null: all was well. */
+  readonly spared: string | null;
+}
+
+/** Objects put less than this ago may belong to a snapshot which has no manifest yet. */
+const youngMs = 24 * 3_600_000;
+
+/** `dryRun`: only says what would go. */
+export async function prune(place: Place, nowMs: number, dryRun: boolean): Promise<Pruned> {
+  const names = await manifestNames(place);
+  const readable = new Map<string, Manifest>();
+  for (const name of names) {
+    try {
+      readable.set(name, await readManifest(place, name));
+    } catch (error) {
+      if (!(error instanceof Damaged)) throw error;
+    }
+  }
+  const staying = new Set(names.filter((name) => !readable.has(name)));
+  for (const lineage of new Set([...readable.values()].map((m) => m.lineage))) {
+    const own = [...readable.values()].filter((m) => m.lineage === lineage);
+    const kept = keep(
+      own.map((m) => ({ id: manifestName(lineage, m.commit), takenMs: m.takenAt })),
+      nowMs,
+    );
+    for (const name of kept) staying.add(name);
+    const good = await lastGood(place, own);
+    if (good !== null) staying.add(good);
+  }
+  const removed = [...readable.keys()].filter((name) => !staying.has(name));
+  if (!dryRun) for (const name of removed) await place.remove(name);
+  const kept = names.length - removed.length;
+  try {
+    return { removed, kept, spared: null, ...(await sweep(place, [...staying], nowMs, dryRun)) };
+  } catch (error) {
+    if (!(error instanceof Damaged)) throw error;
+    return { removed, kept, spared: error.message, objects: 0, octets: 0 };
+  }
+}
+
+/** The newest snapshot all of whose objects are there. */
+async function lastGood(place: Place, manifests: readonly Manifest[]): Promise<string | null> {
+  for (const m of manifests.toSorted((a, b) => b.commit - a.commit)) {
+    const name = manifestName(m.lineage, m.commit);
+    if ((await verifyPresence(place, name, false, () => {})).problems.length === 0) return name;
+  }
+  return null;
+}
+
+/** Objects that nobody names, and lineages without a snapshot. */
+async function sweep(place: Place, staying: readonly string[], nowMs: number, dryRun: boolean): Promise<{ objects: number; octets: number }> {
+  const named = new Set<string>();
+  const lineages = new Set<string>();
+  const catalogs = new Map<string, Promise<Listed[]>>();
+  for (const name of staying) {
+    const manifest = await readManifest(place, name);
+    lineages.add(lineageName(manifest.lineage));
+    // snapshots on one base share its catalog: it is read once
+    const found = catalogs.get(manifest.catalog[0]) ?? objectsOf(place, { ...manifest, increments: [] });
+    catalogs.set(manifest.catalog[0], found);
+    for (const [hash] of [...(await found), ...manifest.increments.flatMap((i) => i.objects)]) named.add(objectName(hash));
+  }
+  let objects = 0;
+  let octets = 0;
+  for (const prefix of ['objects/', 'lineages/']) {
+    const gone: { name: string; size: number }[] = [];
+    for await (const found of place.list(prefix)) {
+      if (!named.has(found.name) && !lineages.has(found.name) && found.modifiedMs + youngMs <= nowMs) gone.push(found);
+    }
+    for (const { name, size } of gone) {
+      objects++;
+      octets += size;
+      if (!dryRun) await place.remove(name);
+    }
+  }
+  return { objects, octets };
+}

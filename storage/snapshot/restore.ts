@@ -1,0 +1,111 @@
+// A snapshot into an empty engine: a new lineage of the same site. Guarantees: what comes out has the digest that went in,
+// and is checked by every rule before it is called restored; the site row is written last, so that what was not finished
+// is no site; UIDs, flags, passwords, keys and the queue are as they were.
+
+import { assert } from '../../actors/assert.ts';
+import { check, type Problem } from '../check.ts';
+import type { Engine, Write } from '../engine.ts';
+import { decodeKey, decodeRow, encodeKey, encodeRow, type Row, tableOf } from '../rows.ts';
+import { rowTables } from './create.ts';
+import type { SnapshotView } from './read.ts';
+
+export interface RestoreOptions {
+  /** The name of the history that begins here. */
+  readonly lineage: string;
+  /** Also hash every body. */
+  readonly deep: boolean;
+  readonly progress?: (done: number, of: number) => void;
+}
+export interface Restored {
+  /** What is wrong with the site, as it was when the snapshot was taken. */
+  readonly problems: readonly Problem[];
+  readonly site: Row<'site'>;
+  /** Octets of rows and stored chunks. */
+  readonly octets: number;
+}
+
+/** The engine is not what the snapshot was: a fault of this program or of the machine. Nothing of it may serve. */
+export class NotTheSame extends Error {}
+
+const batchOctets = 16 * 1024 * 1024;
+const batchRows = 4_000;
+
+/** Throws Damaged, NotTheSame, DiskFull, or what the place throws; the engine is then to be thrown away. */
+export async function restoreSnapshot(engine: Engine, snapshot: SnapshotView, options: RestoreOptions): Promise<Restored> {
+  const loader = new Loader(engine, snapshot, options);
+  const site = await loader.rows();
+  await loader.packs();
+  await loader.flush();
+  const { digest } = snapshot.secrets;
+  const next = { ...site, lineage: options.lineage, epoch: site.epoch + 1, journalFloor: site.commit };
+  await engine.commit([[encodeKey('site', {}), encodeRow('site', next)]]);
+  engine.refresh();
+  const { problems } = check(engine, { deep: options.deep });
+  if (site.rows !== digest.rows || site.sumA !== digest.sumA || site.sumB !== digest.sumB)
+    throw new NotTheSame('the digest of the rows is not the one in the manifest');
+  return { problems, site: next, octets: loader.octets };
+}
+
+class Loader {
+  octets = 0;
+  private readonly engine: Engine;
+  private readonly snapshot: SnapshotView;
+  private readonly options: RestoreOptions;
+  private batch: Write[] = [];
+  private held = 0;
+  /** One bit for each blob number: is there such a body? */
+  private alive = new Uint8Array(0);
+
+  constructor(engine: Engine, snapshot: SnapshotView, options: RestoreOptions) {
+    this.engine = engine;
+    this.snapshot = snapshot;
+    this.options = options;
+  }
+
+  /** All but the site row, which is returned. */
+  async rows(): Promise<Row<'site'>> {
+    let site: Row<'site'> | null = null;
+    const end = new Uint8Array([255]);
+    for await (const [key, value] of this.snapshot.rows(new Uint8Array([0]), end)) {
+      const table = tableOf(key);
+      assert(table !== undefined && rowTables.includes(table), 'a row belongs to a table of a snapshot');
+      if (table === 'site') {
+        site = decodeRow('site', value);
+        this.alive = new Uint8Array(Math.ceil(site.nextBlob / 8));
+        continue;
+      }
+      if (table === 'blob') {
+        const { blob } = decodeKey('blob', key);
+        this.alive[blob >>> 3] = (this.alive[blob >>> 3] as number) | (1 << (blob & 7));
+      }
+      await this.put(key, value);
+    }
+    assert(site !== null, 'a site has its row');
+    return site;
+  }
+
+  async packs(): Promise<void> {
+    for await (const rows of this.snapshot.packs()) {
+      for (const [key, value] of rows) {
+        assert(tableOf(key) === 'chunk' && value !== null, 'a pack holds chunks');
+        const { blob } = decodeKey('chunk', key);
+        if (((this.alive[blob >>> 3] ?? 0) & (1 << (blob & 7))) !== 0) await this.put(key, value);
+      }
+    }
+  }
+
+  private async put(key: Uint8Array, value: Uint8Array): Promise<void> {
+    this.batch.push([key, value]);
+    this.held += key.length + value.length;
+    if (this.held >= batchOctets || this.batch.length >= batchRows) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    const { batch, held } = this;
+    this.batch = [];
+    this.held = 0;
+    if (batch.length > 0) await this.engine.commit(batch);
+    this.octets += held;
+    this.options.progress?.(this.octets, Math.max(this.octets, this.snapshot.packOctets + this.snapshot.secrets.rowOctets));
+  }
+}
