@@ -3,6 +3,7 @@
 
 import { statSync } from 'node:fs';
 import { realWorld } from '../actors/platform.ts';
+import type { World } from '../actors/world.ts';
 import type { Reader } from '../storage/engine.ts';
 import { getRow, scanRows } from '../storage/rows.ts';
 import type { RowOf, tables } from '../storage/schema.ts';
@@ -18,7 +19,7 @@ export async function status(given: Arguments): Promise<void> {
   const { data, view } = await enterSite(given.data);
   const processes = await askSupervisor(world);
   const now = world.now();
-  const found = look(view, data, statSync(place.engine).size, processes);
+  const found = look(view, data, statSync(place.engine).size, processes, await parked(world, view));
   if (given.json) printJson(found);
   else print(draw(found, now));
 }
@@ -33,9 +34,10 @@ interface Destination {
   lastError: string;
 }
 type Status = ReturnType<typeof look>;
+type Snapshots = Awaited<ReturnType<typeof parked>>;
 
 /** All that there is to say, as `--json` says it. Times in ms since the epoch. */
-export function look(view: Reader, data: string, diskOctets: number, processes: Processes | null) {
+export function look(view: Reader, data: string, diskOctets: number, processes: Processes | null, snapshots: Snapshots = null) {
   view.refresh();
   const configured = config(view);
   const host = configured?.document.host ?? null;
@@ -51,6 +53,7 @@ export function look(view: Reader, data: string, diskOctets: number, processes: 
     ...totals(view),
     certificate: tls === undefined ? null : { notAfter: tls.notAfter, selfSigned: tls.selfSigned },
     queue: queueByDomain(view),
+    snapshots,
     supervisor: processes === null ? null : { pid: processes.pid, startedAt: processes.startedAt },
     processes: processes?.processes ?? [],
     listeners: processes?.listeners ?? [],
@@ -69,6 +72,16 @@ function totals(view: Reader) {
     octets: accounts.reduce((sum, row) => sum + row.usedBytes, 0),
   };
 }
+
+/** Where the site parks itself, and how far that is; null: nowhere. A place that does not answer does not hold up the rest. */
+async function parked(world: World, view: Reader) {
+  const parking = config(view)?.document.snapshots ?? null;
+  if (parking === null) return null;
+  const { newestParked } = await import('../storage/snapshot/parking.ts');
+  const late = world.sleep(PLACE_MS).then(() => ({ takenAt: null, commit: null, problem: 'it does not answer' }));
+  return { to: parking.to, everySeconds: parking.everySeconds, ...(await Promise.race([newestParked(world, view, parking), late])) };
+}
+const PLACE_MS = 5_000;
 
 /** Recipients that wait, by destination, those that fail longest first. */
 function queueByDomain(view: Reader): Destination[] {
@@ -121,6 +134,11 @@ function head(s: Status, now: number): string {
   if (s.certificate !== null) {
     const { selfSigned, notAfter } = s.certificate;
     rows.push(['tls', `${selfSigned ? 'self-signed' : 'certificate'}, ${notAfter > now ? 'good for' : 'expired since'} ${span(notAfter - now)}`]);
+  }
+  if (s.snapshots !== null) {
+    const { to, takenAt, problem } = s.snapshots;
+    const newest = takenAt === null ? 'none yet' : `the newest ${span(now - takenAt)} old`;
+    rows.push(['snapshots', `${to}, ${problem ?? newest}; mailsite snapshot key prints the recovery kit`]);
   }
   return table(rows, '');
 }

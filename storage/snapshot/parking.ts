@@ -13,6 +13,7 @@ import { getRow } from '../rows.ts';
 import { config } from '../views.ts';
 import { createSnapshot, Forked } from './create.ts';
 import { makeKit, wrapKey } from './keys.ts';
+import { manifestNames, readManifest } from './manifest.ts';
 import { openPlace, PlaceError, type Place } from './place.ts';
 import { prune } from './prune.ts';
 import { Damaged } from './seal.ts';
@@ -28,6 +29,25 @@ export async function keysFor(world: World, view: Reader): Promise<Ask<StoreProt
   const { identity, recipient } = getRow(view, 'recovery', {}) ?? (await makeKit());
   const dataKey = world.random(32);
   return { now: world.now(), dataKey, wrapped: await wrapKey(dataKey, [recipient]), identity, recipient };
+}
+
+/** The newest snapshot of this site's history where it parks itself, or what is wrong with the place. */
+export async function newestParked(
+  world: World,
+  view: Reader,
+  parking: Parking,
+): Promise<{ takenAt: number | null; commit: number | null; problem: string | null }> {
+  const none = { takenAt: null, commit: null, problem: null };
+  try {
+    const place = await openPlace(parking.to, { ...optionsOf(world, parking), create: false });
+    const name = (await manifestNames(place, getRow(view, 'site', {})?.lineage ?? '')).at(-1);
+    if (name === undefined) return none;
+    const { takenAt, commit } = await readManifest(place, name);
+    return { takenAt, commit, problem: null };
+  } catch (error) {
+    if (error instanceof PlaceError || error instanceof Damaged) return { ...none, problem: error.message };
+    throw error;
+  }
 }
 
 const pruneEveryMs = 3_600_000;

@@ -51,6 +51,17 @@ test('mail, quota and the queue by destination: how many, how old, when next, an
   ]);
 });
 
+test('where the site parks itself, how far that is, and what is wrong with it', async () => {
+  const store = await testStore();
+  const { world } = store;
+  const parking = { to: '/backup', everySeconds: 10, takenAt: world.time - 15_000, commit: 3, problem: null };
+  expect(Bun.stripANSI(draw(look(store.engine, '/data', 0, null, parking), world.time))).toContain(
+    'snapshots  /backup, the newest 15 s old; mailsite snapshot key prints the recovery kit\n',
+  );
+  const broken = { ...parking, takenAt: null, commit: null, problem: 'it does not answer' };
+  expect(Bun.stripANSI(draw(look(store.engine, '/data', 0, null, broken), world.time))).toContain('snapshots  /backup, it does not answer;');
+});
+
 test('a site without a document says what to do, a running one lists its listeners and processes', async () => {
   const store = await testStore({ document: null });
   const process = { role: 'edge', pid: 7, startedAt: 0, restarts: 0, ready: 1 };
