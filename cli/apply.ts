@@ -36,6 +36,8 @@ export async function apply(given: Arguments): Promise<number> {
     print(
       `Rev ${answer.rev} of ${document.host} is in force: ${changes.join(', ')}.${running ? '' : `\nNo site runs on ${site.data}: it will follow when it starts.`}`,
     );
+  if (!given.json && document.snapshots !== null && !before?.document.snapshots)
+    print('Its snapshots are sealed. Print the recovery kit with mailsite snapshot key and keep it away from the site: nobody can open them without it.');
   return 0;
 }
 
@@ -86,6 +88,7 @@ export function describeChanges(before: Document | null, after: Document): strin
   ].flat();
   if (before !== null && before.host !== after.host) parts.unshift(`host ${before.host} is now ${after.host}`);
   if (!same(before?.network ?? { resolvers: [] }, after.network)) parts.push('resolvers changed');
+  if (!same(before?.snapshots ?? null, after.snapshots)) parts.push(after.snapshots === null ? 'snapshots off' : `snapshots to ${after.snapshots.to}`);
   return parts;
 }
 

@@ -122,6 +122,11 @@ describe('what apply tells', () => {
   test('the same document', () => {
     expect(describeChanges(base, structuredClone(base))).toEqual([]);
   });
+  test('where the snapshots go', () => {
+    const parked = { ...base, snapshots: { to: '/backup', everySeconds: 10, s3: null } };
+    expect(describeChanges(base, parked)).toEqual(['snapshots to /backup']);
+    expect(describeChanges(parked, base)).toEqual(['snapshots off']);
+  });
   test('another document', () => {
     const after = {
       ...base,
