@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import type { World } from '../../actors/world.ts';
 import { getRow, scanRows } from '../../storage/rows.ts';
 import { parseKit, unwrapKey, WrongKey } from '../../storage/snapshot/keys.ts';
-import { type Manifest, manifestNames, readLineage, readManifest } from '../../storage/snapshot/manifest.ts';
+import { type Manifest, manifestNames, readLineage, readManifests } from '../../storage/snapshot/manifest.ts';
 import { openPlace, type Place, PlaceError } from '../../storage/snapshot/place.ts';
 import { Damaged } from '../../storage/snapshot/seal.ts';
 import { config } from '../../storage/views.ts';
@@ -71,16 +71,9 @@ export interface Found {
 
 /** All snapshots of a place that can be read, by the time they were taken, and the manifests that cannot. */
 export async function allSnapshots(place: Place): Promise<{ found: Found[]; damaged: { name: string; why: string }[] }> {
-  const found: Found[] = [];
-  const damaged: { name: string; why: string }[] = [];
-  for (const name of await manifestNames(place)) {
-    try {
-      found.push({ name, manifest: await readManifest(place, name) });
-    } catch (error) {
-      if (!(error instanceof Damaged)) throw error;
-      damaged.push({ name, why: error.message });
-    }
-  }
+  const { readable, damaged: broken } = await readManifests(place, await manifestNames(place));
+  const found: Found[] = [...readable].map(([name, manifest]) => ({ name, manifest }));
+  const damaged = [...broken].map(([name, why]) => ({ name, why }));
   return { found: found.sort((a, b) => a.manifest.takenAt - b.manifest.takenAt || a.manifest.commit - b.manifest.commit), damaged };
 }
 

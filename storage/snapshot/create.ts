@@ -41,12 +41,15 @@ export interface CreateOptions {
   readonly full: boolean;
   /** Are the objects that it builds on there still? A place may lose some. */
   readonly lookBack: boolean;
+  /** The newest snapshot, where the caller made it itself: the place need not be asked. */
+  readonly after?: Last;
   /** Octets of bodies and rows read, of about how many. */
   readonly progress?: (done: number, of: number) => void;
 }
 export interface Created {
   readonly kind: 'base' | 'increment' | 'same';
   readonly manifest: Manifest;
+  readonly secrets: Secrets;
   /** Octets put, and octets of older objects that the snapshot goes on using. */
   readonly written: number;
   readonly reused: number;
@@ -72,11 +75,11 @@ export async function createSnapshot(view: Reader, place: Place, options: Create
   assert(site !== undefined, 'a site has its row');
   const keys = getRow(view, 'lineage', { lineage: site.lineage });
   assert(keys !== undefined, 'makeKeys comes before the first snapshot');
-  const last = await newest(place, site.lineage, keys.dataKey);
+  const last = options.after ?? (await newest(place, site.lineage, keys.dataKey));
   const known = last && (await lookBack(place, keys.dataKey, last, options));
   if (last && known) {
     const same = sameOrForked(site, last);
-    if (same && known.whole) return { kind: 'same', manifest: last.manifest, written: 0, reused: 0, read: 0 };
+    if (same && known.whole) return { kind: 'same', ...last, written: 0, reused: 0, read: 0 };
   }
   await writeLineage(place, keys.dataKey, site.lineage, keys.createdAt, keys.wrapped);
   const job = new Job(view, place, keys.dataKey, options);
@@ -92,12 +95,14 @@ export async function createSnapshot(view: Reader, place: Place, options: Create
     catalog: made.catalog,
     increments: made.listed,
   };
-  const manifest = signManifest(keys.dataKey, unsigned, { ...made.secrets, ...about(view, site) });
+  const secrets = { ...made.secrets, ...about(view, site) };
+  const manifest = signManifest(keys.dataKey, unsigned, secrets);
   await writeManifest(place, manifest);
-  return { kind: touched ? 'increment' : 'base', manifest, written: job.written, reused: made.reused, read: job.read };
+  return { kind: touched ? 'increment' : 'base', manifest, secrets, written: job.written, reused: made.reused, read: job.read };
 }
 
-interface Last {
+/** A snapshot, and what its sealed part says. */
+export interface Last {
   readonly manifest: Manifest;
   readonly secrets: Secrets;
 }

@@ -122,14 +122,15 @@ export async function readLineage(place: Place, lineage: string): Promise<Lineag
   return { ...record, signature };
 }
 
-/** A manifest whose signature holds. Throws Damaged. */
-export async function readManifest(place: Place, name: string): Promise<Manifest> {
+/** A manifest whose signature holds. `lineages`: records that were read already. Throws Damaged. */
+export async function readManifest(place: Place, name: string, lineages = new Map<string, LineageRecord>()): Promise<Manifest> {
   const octets = await place.get(name);
   if (octets === null) throw new Damaged(`${name} is not there`);
   const m = parse(name, manifestSchema, octets);
   if (name !== manifestName(m.lineage, m.commit)) throw new Damaged(`${name} is the manifest of another snapshot`);
-  const record = await readLineage(place, m.lineage);
+  const record = lineages.get(m.lineage) ?? (await readLineage(place, m.lineage));
   if (record === null) throw new Damaged(`${lineageName(m.lineage)} is not there: nobody can tell who signed ${name}`);
+  lineages.set(m.lineage, record);
   const { signature, ...unsigned } = m;
   if (!verifySignature(record.signer, signedOctets(unsigned), signature)) throw new Damaged(`${name} has a signature that does not hold`);
   return m;
@@ -183,6 +184,28 @@ export async function manifestNames(place: Place, lineage?: string): Promise<str
   const names: string[] = [];
   for await (const { name } of place.list(lineage === undefined ? 'manifests/' : `manifests/${lineage}/`)) names.push(name);
   return names;
+}
+
+/** The manifests of these names, those that can be read and why the others cannot. Asks for a few at a time. */
+export async function readManifests(place: Place, names: readonly string[]): Promise<{ readable: Map<string, Manifest>; damaged: Map<string, string> }> {
+  const lineages = new Map<string, LineageRecord>();
+  const all = new Map<string, Manifest | string>(names.map((name) => [name, '']));
+  const rows = names.values();
+  const ask = async (): Promise<void> => {
+    for (const name of rows) {
+      try {
+        all.set(name, await readManifest(place, name, lineages));
+      } catch (error) {
+        if (!(error instanceof Damaged)) throw error;
+        all.set(name, error.message);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: 16 }, ask));
+  const readable = new Map<string, Manifest>();
+  const damaged = new Map<string, string>();
+  for (const [name, found] of all) typeof found === 'string' ? damaged.set(name, found) : readable.set(name, found);
+  return { readable, damaged };
 }
 
 /** The objects which are missing or have another size. Asks for a few at a time. */

@@ -11,7 +11,7 @@ import type { Reader, Snapshot } from '../engine.ts';
 import type { StoreProtocol } from '../messages.ts';
 import { getRow } from '../rows.ts';
 import { config } from '../views.ts';
-import { createSnapshot, Forked } from './create.ts';
+import { createSnapshot, Forked, type Last } from './create.ts';
 import { makeKit, wrapKey } from './keys.ts';
 import { manifestNames, readManifest } from './manifest.ts';
 import { openPlace, PlaceError, type Place } from './place.ts';
@@ -55,8 +55,8 @@ const pruneEveryMs = 3_600_000;
 interface At {
   readonly parking: string;
   readonly place: Place;
-  /** What is parked there; -1: nobody has looked. */
-  readonly commit: number;
+  /** What was parked there last by us; null: nobody has looked. */
+  readonly last: Last | null;
   /** On the monotonic clock. */
   readonly prunedMs: number | null;
 }
@@ -91,31 +91,32 @@ export async function parkForever(site: Parked): Promise<never> {
 
 async function parkNext(site: Parked, parking: Parking, last: At | null): Promise<At> {
   const name = JSON.stringify(parking);
-  const at = last?.parking === name ? last : { parking: name, place: await openPlace(parking.to, optionsOf(site.world, parking)), commit: -1, prunedMs: null };
-  const commit = await parkOnce(site, at.place, at.commit);
+  const at = last?.parking === name ? last : { parking: name, place: await openPlace(parking.to, optionsOf(site.world, parking)), last: null, prunedMs: null };
+  const parked = await parkOnce(site, at.place, at.last);
   const now = site.world.monotonicMs();
   const due = at.prunedMs === null || now - at.prunedMs > pruneEveryMs;
   if (due) await pruneOnce(site.world, at.place);
-  return { ...at, commit, prunedMs: due ? now : at.prunedMs };
+  return { ...at, last: parked, prunedMs: due ? now : at.prunedMs };
 }
 
 const optionsOf = (world: World, { s3 }: Parking) => ({ world, create: true, ...(s3 === null ? {} : { s3 }) });
 
-/** The commit that is parked now. `last`: the one before, -1: look. */
-async function parkOnce({ world, store, view }: Parked, place: Place, last: number): Promise<number> {
+/** What is parked now. `last`: what was before, null: look. */
+async function parkOnce({ world, store, view }: Parked, place: Place, last: Last | null): Promise<Last | null> {
   const began = world.monotonicMs();
   const site = getRow(view, 'site', {});
-  if (!site || site.commit === last) return last;
+  if (!site || site.commit === last?.manifest.commit) return last;
   if (!getRow(view, 'lineage', { lineage: site.lineage })) {
     const made = await store.ask('makeKeys', await keysFor(world, view));
     if (isRefusal(made)) return last;
   }
   const pinned = view.snapshot();
   try {
-    const { kind, manifest, written } = await createSnapshot(pinned, place, { now: world.now(), full: false, lookBack: last < 0 });
+    const after = last === null ? {} : { after: last };
+    const { kind, manifest, secrets, written } = await createSnapshot(pinned, place, { now: world.now(), full: false, lookBack: last === null, ...after });
     if (kind !== 'same')
       world.log('snapshot.parked', { to: place.url, commit: manifest.commit, kind, octets: written, ms: Math.round(world.monotonicMs() - began) });
-    return manifest.commit;
+    return { manifest, secrets };
   } finally {
     pinned.release();
   }

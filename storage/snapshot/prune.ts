@@ -2,7 +2,7 @@
 // that is whole is never removed; an object that a snapshot in the making may have put already stays; killed at any
 // moment, what is left is whole.
 
-import { lineageName, type Listed, type Manifest, manifestName, manifestNames, objectName, readManifest } from './manifest.ts';
+import { lineageName, type Listed, type Manifest, manifestName, manifestNames, objectName, readManifests } from './manifest.ts';
 import type { Place } from './place.ts';
 import { keep } from './retention.ts';
 import { Damaged } from './seal.ts';
@@ -24,15 +24,8 @@ const youngMs = 24 * 3_600_000;
 /** `dryRun`: only says what would go. */
 export async function prune(place: Place, nowMs: number, dryRun: boolean): Promise<Pruned> {
   const names = await manifestNames(place);
-  const readable = new Map<string, Manifest>();
-  for (const name of names) {
-    try {
-      readable.set(name, await readManifest(place, name));
-    } catch (error) {
-      if (!(error instanceof Damaged)) throw error;
-    }
-  }
-  const staying = new Set(names.filter((name) => !readable.has(name)));
+  const { readable, damaged } = await readManifests(place, names);
+  const staying = new Set(damaged.keys());
   for (const lineage of new Set([...readable.values()].map((m) => m.lineage))) {
     const own = [...readable.values()].filter((m) => m.lineage === lineage);
     const kept = keep(
@@ -47,7 +40,10 @@ export async function prune(place: Place, nowMs: number, dryRun: boolean): Promi
   if (!dryRun) for (const name of removed) await place.remove(name);
   const kept = names.length - removed.length;
   try {
-    return { removed, kept, spared: null, ...(await sweep(place, [...staying], nowMs, dryRun)) };
+    const [why] = damaged.values();
+    if (why !== undefined) throw new Damaged(why);
+    const left = [...readable].filter(([name]) => staying.has(name)).map(([, manifest]) => manifest);
+    return { removed, kept, spared: null, ...(await sweep(place, left, nowMs, dryRun)) };
   } catch (error) {
     if (!(error instanceof Damaged)) throw error;
     return { removed, kept, spared: error.message, objects: 0, octets: 0 };
@@ -64,12 +60,11 @@ async function lastGood(place: Place, manifests: readonly Manifest[]): Promise<s
 }
 
 /** Objects that nobody names, and lineages without a snapshot. */
-async function sweep(place: Place, staying: readonly string[], nowMs: number, dryRun: boolean): Promise<{ objects: number; octets: number }> {
+async function sweep(place: Place, staying: readonly Manifest[], nowMs: number, dryRun: boolean): Promise<{ objects: number; octets: number }> {
   const named = new Set<string>();
   const lineages = new Set<string>();
   const catalogs = new Map<string, Promise<Listed[]>>();
-  for (const name of staying) {
-    const manifest = await readManifest(place, name);
+  for (const manifest of staying) {
     lineages.add(lineageName(manifest.lineage));
     // snapshots on one base share its catalog: it is read once
     const found = catalogs.get(manifest.catalog[0]) ?? objectsOf(place, { ...manifest, increments: [] });
