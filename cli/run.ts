@@ -10,6 +10,7 @@ import type { World } from '../actors/world.ts';
 import { tree } from '../tree.ts';
 import { Failure } from './output.ts';
 import { clearTmp, enterData, place } from './place.ts';
+import { refuseNewer } from './site.ts';
 
 export interface RunOptions {
   /** Absolute. */
@@ -30,6 +31,7 @@ export async function runSite(options: RunOptions): Promise<void> {
   if (!holdAlone(place.supervisorLock))
     throw new Failure(`a site already runs on ${options.data}: mailsite status shows it; give another --data for another site`);
   clearTmp();
+  await refuseNewer();
   const listeners = bindListeners(options.listen, options.portOffset);
   for (const { name, address, port } of listeners) world.log('listener.open', { name, address, port });
   dropPrivileges(world);
