@@ -11,7 +11,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     projects: [
-      { extends: true, test: { name: 'unit', include: ['tests/{unit,contract,fuzz,sim,law,golden,dialogs}/**/*.test.ts'] } },
+      { extends: true, test: { name: 'unit', include: ['tests/{unit,contract,fuzz,sim,law,golden,dialogs,upgrade}/**/*.test.ts'] } },
       {
         extends: true,
         test: {

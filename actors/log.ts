@@ -15,6 +15,8 @@ export const events = {
   'listener.full': { level: 'warn', fields: ['name', 'limit'] },
   'link.lost': { level: 'warn', fields: ['to', 'error'] },
   'store.open': { level: 'info', fields: ['engine', 'commit', 'ms'] },
+  'store.migrating': { level: 'info', fields: ['from', 'to', 'what'] },
+  'store.migrated': { level: 'info', fields: ['from', 'to', 'ms'] },
   'store.full': { level: 'error', fields: ['error'] },
   'store.room': { level: 'info', fields: ['sinceMs'] },
   'store.collected': { level: 'info', fields: ['blobs', 'chunks'] },

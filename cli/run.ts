@@ -10,6 +10,7 @@ import type { World } from '../actors/world.ts';
 import { tree } from '../tree.ts';
 import { Failure } from './output.ts';
 import { clearTmp, enterData, place } from './place.ts';
+import { refuseNewer } from './site.ts';
 
 export interface RunOptions {
   /** Absolute. */
@@ -34,6 +35,7 @@ export async function runSite(options: RunOptions): Promise<void> {
       `a restore into ${options.data} was cut off: run mailsite snapshot restore again, or remove ${place.restoring} to begin with an empty site`,
     );
   clearTmp();
+  await refuseNewer();
   const listeners = bindListeners(options.listen, options.portOffset);
   for (const { name, address, port } of listeners) world.log('listener.open', { name, address, port });
   dropPrivileges(world);

@@ -10,6 +10,7 @@ import type { World } from '../actors/world.ts';
 import type { Reader, Snapshot } from '../storage/engine.ts';
 import type { LmdbReader } from '../storage/engines/lmdb.ts';
 import { Store, type StoreProtocol } from '../storage/messages.ts';
+import { knownSchema, NewerStore } from '../storage/migrate.ts';
 import { Failure } from './output.ts';
 import { becomeOwner, dataDirectory, enterData, place, unusable } from './place.ts';
 import { askSupervisor } from './running.ts';
@@ -23,8 +24,11 @@ export async function enterSite(option: string | undefined): Promise<{ data: str
     becomeOwner();
     if (!existsSync(place.engine)) throw none;
     const { openLmdbReader } = await import('../storage/engines/lmdb.ts');
-    return { data, view: openLmdbReader(place.engine) };
+    const view = openLmdbReader(place.engine);
+    mustKnow(view);
+    return { data, view };
   } catch (error) {
+    if (error instanceof Failure && error !== none) throw error;
     throw error === none || (error as NodeJS.ErrnoException).code === 'ENOENT' ? none : unusable(data, error);
   }
 }
@@ -34,6 +38,27 @@ export interface Opened {
   readonly store: Address<StoreProtocol>;
   readonly view: Reader & { snapshot(): Snapshot };
   readonly running: boolean;
+}
+
+/** What a newer program wrote is not ours to read or to write. */
+function mustKnow(view: LmdbReader): void {
+  try {
+    knownSchema(view);
+  } catch (error) {
+    throw error instanceof NewerStore ? new Failure(error.message) : error;
+  }
+}
+
+/** Before a site is started: a store that cannot be served is said once, here, and not by a child again and again. */
+export async function refuseNewer(): Promise<void> {
+  if ((statSync(place.engine, { throwIfNoEntry: false })?.size ?? 0) === 0) return;
+  const { openLmdbReader } = await import('../storage/engines/lmdb.ts');
+  const view = openLmdbReader(place.engine);
+  try {
+    mustKnow(view);
+  } finally {
+    await view.close();
+  }
 }
 
 /** A site entered to be written: `view` is what is there (null: nothing yet), until `open`. */
@@ -52,13 +77,14 @@ export async function writeSite(world: World, option: string | undefined): Promi
   const begun = (statSync(place.engine, { throwIfNoEntry: false })?.size ?? 0) > 0;
   try {
     const view = begun ? openLmdbReader(place.engine) : null;
+    if (view !== null) mustKnow(view);
     const open = async () => {
       await view?.close(); // the library knows one environment of a file in a process
       return openStoreOf(world, data);
     };
     return { data, view, open };
   } catch (error) {
-    throw unusable(data, error);
+    throw error instanceof Failure ? error : unusable(data, error);
   }
 }
 

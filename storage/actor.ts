@@ -17,6 +17,7 @@ import { recover } from './commands/transfer.ts';
 import { DiskFull, type Engine } from './engine.ts';
 import { sealBatch } from './journal.ts';
 import { Store, type StoreProtocol } from './messages.ts';
+import { knownSchema, schemaVersion } from './migrate.ts';
 import { above, maxRanges, type Ranges, sizeOf } from './ranges.ts';
 import { getRow, prefixRange } from './rows.ts';
 import { type Batch, createBatch, type Notices, type Tx } from './tx.ts';
@@ -72,7 +73,7 @@ export const storage = actor({
       commands: 0,
       fullSince: null,
     };
-    engine.refresh();
+    assert((knownSchema(engine) ?? schemaVersion) === schemaVersion, 'a store is migrated before it is served');
     const batch = createBatch(engine);
     batch.command(
       (tx) => recover(tx, lineage),

@@ -9,6 +9,7 @@ import { checkMailboxes } from './checkmailbox.ts';
 import { digestOf, digestText, sameDigest } from './digest.ts';
 import type { Reader } from './engine.ts';
 import { unpackKeys } from './journal.ts';
+import { schemaVersion } from './migrate.ts';
 import { decodeKey, decodeRow, getRow, type Keyed, prefixRange, type Range, type Row, tableOf } from './rows.ts';
 import { type TableName, tables } from './schema.ts';
 
@@ -76,7 +77,7 @@ export function check(reader: Reader, options: CheckOptions = {}): Checked {
 function readSite(reader: Reader, say: Checking['say']): Row<'site'> | undefined {
   try {
     const site = getRow(reader, 'site', {});
-    if (site && site.schema !== 1) say('row', `the site has schema ${site.schema}, this program knows 1`);
+    if (site && site.schema > schemaVersion) say('row', `the site has schema ${site.schema}, this program knows ${schemaVersion}`);
     if (!site) for (const _ of reader.keys(new Uint8Array([0]), new Uint8Array([255]))) return void say('row', 'there are rows but no site row');
     return site;
   } catch (error) {
@@ -141,6 +142,7 @@ function checkJournal(c: Checking): void {
 }
 
 function checkDigest({ reader, site, say }: Checking): void {
+  if (site.schema < 2) return; // from before there were digests
   const found = digestOf(reader);
   if (!sameDigest(site, found)) say('D1', `the site says ${site.rows} rows, digest ${digestText(site)}; a recount gives ${found.rows}, ${digestText(found)}`);
 }

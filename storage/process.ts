@@ -6,6 +6,7 @@ import { storage } from './actor.ts';
 import { openLmdb } from './engines/lmdb.ts';
 import type { StoreProtocol } from './messages.ts';
 import type { Reader, Snapshot } from './engine.ts';
+import { migrate } from './migrate.ts';
 
 export interface OpenStore {
   readonly served: Running<StoreProtocol>;
@@ -16,9 +17,15 @@ export interface OpenStore {
   clientGone(): void;
 }
 
-/** Opens the engine at `path`, made where absent, and recovers. The caller made sure that it is the only writer. */
-export async function openStore(world: World, path: string): Promise<OpenStore> {
+export interface OpenOptions {
+  /** Saves the store as it is before it is brought to schema `to`. When it rejects, the store stays as it is. */
+  readonly before?: (to: number) => Promise<void>;
+}
+
+/** Opens the engine at `path`, made where absent, migrates and recovers. The caller made sure that it is the only writer. */
+export async function openStore(world: World, path: string, options: OpenOptions = {}): Promise<OpenStore> {
   const engine = openLmdb(path);
+  await migrate(world, engine, options.before ?? (async () => {}));
   const served = await run(world, storage, engine);
   return { served, crashed: served.crashed, view: engine, clientGone: () => engine.readersGone() };
 }

@@ -5,6 +5,7 @@ import { limits } from '../../actors/limits.ts';
 import { type Answer, type Ask, refuse } from '../../actors/wire.ts';
 import { declaredSize } from '../bodies.ts';
 import type { StoreProtocol } from '../messages.ts';
+import { schemaVersion } from '../migrate.ts';
 import { readPage } from '../page.ts';
 import type { Tx } from '../tx.ts';
 import { countOf, dropTransfer as drop, release } from './blob.ts';
@@ -100,7 +101,7 @@ function forgetFailures(tx: Tx, now: number, room: number): number {
 export function recover(tx: Tx, lineage: string): void {
   if (tx.get('site', {}) === undefined) {
     const ids = { nextAccount: 1, nextMailbox: 1, nextBlob: 1, nextQueue: 1, lastUidValidity: 0 };
-    tx.put('site', {}, { schema: 1, commit: 0, journalFloor: 0, ...ids, lineage, epoch: 1, rows: 0, sumA: 0, sumB: 0 });
+    tx.put('site', {}, { schema: schemaVersion, commit: 0, journalFloor: 0, ...ids, lineage, epoch: 1, rows: 0, sumA: 0, sumB: 0 });
   }
   for (const { key } of tx.scan('transfer', [])) drop(tx, key.blob);
 }

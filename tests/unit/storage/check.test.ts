@@ -75,7 +75,7 @@ const damages: readonly [rule: string, what: string, damage: () => void, deepOnl
   ['row', 'a value of the wrong arity', () => raw([...encodeKey('blob', { blob: first() })], [0x99, 1, 1, 1, 1, 1, 1, 1, 1, 1])],
   ['row', 'a key of the wrong length', () => raw([6, 0, 0, 1], [0x90])],
   ['row', 'no site row', () => set('site', {}, null)],
-  ['row', 'a site of another schema', () => change('site', {}, { schema: 2 })],
+  ['row', 'a site of another schema', () => change('site', {}, { schema: 3 })],
   ['row', 'a page that is no page', () => set('page', { mailbox: inbox, page: 7 }, new Uint8Array(45))],
   ['row', 'a document that is no document', () => change('config', {}, { document: '{' })],
 

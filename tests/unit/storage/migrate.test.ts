@@ -1,0 +1,78 @@
+// Migrations: one transaction, saved before, the old store or the new one whatever happens.
+
+import { expect, test } from 'vitest';
+import { run } from '../../../actors/actor.ts';
+import { storage } from '../../../storage/actor.ts';
+import { check } from '../../../storage/check.ts';
+import { digestOf } from '../../../storage/digest.ts';
+import type { MemoryEngine } from '../../../storage/engines/memory.ts';
+import { knownSchema, migrate, schemaVersion } from '../../../storage/migrate.ts';
+import { encodeKey, encodeRow, getRow, type Row } from '../../../storage/rows.ts';
+import { contentOf, mailOf, testStore, testWorld } from './fixture.ts';
+
+const site = (engine: MemoryEngine): Row<'site'> => getRow(engine, 'site', {}) as Row<'site'>;
+
+/** A store as schema 1 left it. */
+async function old(schema = 1): Promise<MemoryEngine> {
+  const store = await testStore();
+  await store.ok('deliver', { mails: [mailOf(contentOf('a', 20_000), [[1, 'INBOX']], ['x@one.test'])] });
+  const row = { ...site(store.engine), schema, epoch: 1, rows: 0, sumA: 0, sumB: 0 };
+  store.engine.rows.apply([[encodeKey('site', {}), encodeRow('site', row)]]);
+  return store.engine;
+}
+const octetsOf = (engine: MemoryEngine): [Uint8Array, Uint8Array][] => [...engine.range(new Uint8Array([0]), new Uint8Array([255]))] as never;
+
+test('1 to 2: saved first, then the digest, in one commit of the journal', async () => {
+  const engine = await old();
+  const { commit } = site(engine);
+  expect(check(engine, { deep: true }).problems).toEqual([]); // nobody asks schema 1 for a digest
+  const steps: string[] = [];
+  const world = testWorld();
+  const before = async (to: number): Promise<void> => {
+    await world.sleep(5);
+    steps.push(`saved before ${to}, at schema ${site(engine).schema}`);
+  };
+  expect(await migrate(world, engine, before)).toEqual({ from: 1, to: schemaVersion });
+  expect(steps).toEqual([`saved before ${schemaVersion}, at schema 1`]);
+  expect(site(engine)).toMatchObject({ schema: schemaVersion, epoch: 1, commit: commit + 1, ...digestOf(engine) });
+  expect(check(engine, { deep: true }).problems).toEqual([]);
+  expect(world.logged.map((l) => l.event)).toEqual(['store.migrating', 'store.migrated']);
+  expect(await migrate(world, engine, before)).toBeNull();
+  expect(steps.length).toBe(1);
+});
+
+test('what cannot be saved is not touched, and it says why', async () => {
+  const engine = await old();
+  const was = octetsOf(engine);
+  const before = () => Promise.reject(new Error('no room for it'));
+  await expect(migrate(testWorld(), engine, before)).rejects.toThrow('the site stays at schema 1: it could not be saved before the upgrade (no room for it)');
+  expect(octetsOf(engine)).toEqual(was);
+});
+
+test('a commit that fails, or a way that is not there, leaves the old store', async () => {
+  const engine = await old();
+  const was = octetsOf(engine);
+  const failing = { ...engine, commit: () => Promise.reject(new Error('EIO')) };
+  await expect(migrate(testWorld(), failing, async () => {})).rejects.toThrow('EIO');
+  await expect(migrate(testWorld(), engine, async () => {}, [])).rejects.toThrow(`there is no way from schema 1 to ${schemaVersion}`);
+  expect(octetsOf(engine)).toEqual(was);
+});
+
+test('a newer store is refused before anything: by migrate, by the store itself, also with fields that we do not know', async () => {
+  for (const schema of [schemaVersion + 1, 200, 3_000]) {
+    const engine = await old(schema);
+    const was = octetsOf(engine);
+    let saved = 0;
+    await expect(migrate(testWorld(), engine, async () => void saved++)).rejects.toThrow(`newer mailsite (schema ${schema}, this one knows ${schemaVersion})`);
+    await expect(run(testWorld(), storage, engine)).rejects.toThrow('newer mailsite');
+    expect([saved, octetsOf(engine)]).toEqual([0, was]);
+  }
+  const engine = await old();
+  // an array of 20 fields, the first of which is 7
+  engine.rows.apply([[encodeKey('site', {}), new Uint8Array([0xdc, 0, 20, 7, ...new Array(19).fill(0)])]]);
+  expect(() => knownSchema(engine)).toThrow('schema 7');
+});
+
+test('the store serves no older schema', async () => {
+  await expect(run(testWorld(), storage, await old())).rejects.toThrow('a store is migrated before it is served');
+});
