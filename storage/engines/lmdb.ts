@@ -2,7 +2,7 @@
 // overlappingSync); a commit that was refused for room wrote nothing; a reader sees what was durable at its last `refresh`.
 // The file is mapped: reading it goes through no writer and no copy but the one into the caller's octets.
 
-import { closeSync, existsSync, openSync, readSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { open, type RangeOptions, type RootDatabase } from 'lmdb';
 import { limits } from '../../actors/limits.ts';
@@ -45,7 +45,8 @@ const options = {
 
 /** Opens the file at `path` for the one writer; it is created when it is not there. */
 export function openLmdb(path: string): LmdbEngine {
-  if (existsSync(path) && statSync(path).size > 0) mustBeLmdb(path);
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) begin(path);
+  mustBeLmdb(path);
   const db = open<Uint8Array, Uint8Array>({ path, ...options }) as Db;
   return {
     ...readerOf(db, {}),
@@ -62,6 +63,25 @@ export function openLmdbReader(path: string): LmdbReader {
   mustBeLmdb(path);
   const db = open<Uint8Array, Uint8Array>({ path, ...options, readOnly: true }) as Db;
   return { ...readerOf(db, {}), snapshot: () => snapshotOf(db), close: () => db.close() };
+}
+
+// The file appears whole and under a name that lasts, or not at all. LMDB would write its first pages in place and sync no
+// folder: a loss of power could leave a torn file that nothing opens, or none where commits had been answered.
+function begin(path: string): void {
+  const aside = `${path}-new`;
+  const remove = (): void => [aside, `${aside}-lock`].forEach((name) => rmSync(name, { force: true }));
+  remove();
+  void open({ path: aside, ...options }).close(); // at once: nothing was written
+  sync(aside);
+  renameSync(aside, path);
+  remove();
+  sync(dirname(path));
+}
+
+function sync(path: string): void {
+  const descriptor = openSync(path, 'r');
+  fsyncSync(descriptor);
+  closeSync(descriptor);
 }
 
 /** A file that is not LMDB's, or was never begun, is an error here: given to the library it ends the process. */
