@@ -22,6 +22,7 @@ parts=(
   'imap        hostile/imap.test.ts'
   'flood       hostile/flood.test.ts'
   'writelog    crash/writelog/writelog.test.ts'
+  'faults      crash/faults/faults.test.ts'
   'full        crash/full.test.ts'
   'kill        crash/kill.test.ts'
   'bare        container/bare.test.ts'

@@ -7,6 +7,8 @@ import type { Engine } from '../../../storage/engine.ts';
 export interface EngineRow {
   /** Opens the site in a folder, which is made where absent. */
   open(folder: string): Promise<{ readonly engine: Engine; close(): Promise<void> }>;
+  /** The file in the folder that is written by each commit. */
+  readonly file: string;
   /** Files, by their name in the folder, that are written through a shared mapping: what they hold after a crash must not matter. */
   readonly mapped: RegExp;
   /**
@@ -24,6 +26,7 @@ export const engines: Readonly<Record<string, EngineRow>> = {
       const engine = openLmdb(join(folder, 'mail.lmdb'));
       return { engine, close: () => engine.close() };
     },
+    file: 'mail.lmdb',
     mapped: /-lock$/,
     names: 'posix',
   },

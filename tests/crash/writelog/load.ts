@@ -54,7 +54,7 @@ class Load {
     this.say({ begin: op, touches });
     const answer = await this.store.ask(kind, { now: Date.now(), expiryMs: 1_000_000, windowMs: 1_000_000, ...ask } as never);
     const done = isRefusal(answer) ? null : (answer as Answer<P, K>);
-    this.say({ done: op, facts: done === null ? {} : facts(done), durable: this.durable() });
+    this.say({ done: op, facts: done === null ? {} : facts(done), durable: this.durable(), refused: isRefusal(answer) ? answer.refused : null });
     return done;
   }
 }
@@ -274,7 +274,7 @@ class Operator {
   }
 
   async step(): Promise<void> {
-    if (this.random.chance(0.15)) return this.apply();
+    if (this.random.chance(0.15)) return void (await this.apply());
     const claimed = await this.load.ask('claimQueue', { leaseMs: 1, limit: 4, skipDomains: [] }, [], () => ({}));
     for (const { queue, n } of claimed?.due ?? []) if (this.load.queue.has(`${queue}/${n}`)) await this.report(queue, n);
   }
@@ -295,10 +295,11 @@ class Operator {
     });
   }
 
-  apply = async (): Promise<void> => {
+  apply = async (): Promise<boolean> => {
     const name = `Name ${this.random.next()}`;
     const accounts = Array.from({ length: people }, (_, i) => ({ address: `p${i}@example.test`, name, password: 'none', quotaBytes: 0, enabled: true }));
-    await this.load.ask('applyConfig', { document: JSON.stringify(documentOf({ accounts })) }, ['rev'], ({ rev }) => ({ rev }));
+    const applied = await this.load.ask('applyConfig', { document: JSON.stringify(documentOf({ accounts })) }, ['rev'], ({ rev }) => ({ rev }));
+    return applied !== null;
   };
 }
 
@@ -316,14 +317,16 @@ function telling(engine: Engine, say: (mark: Mark) => void, durable: (commit: nu
     ...engine,
     async commit(writes, options) {
       let commit = 0;
+      let next = sum;
       for (const [key, value] of writes) {
         const was = engine.get(key);
-        if (was) sum = addDigest(sum, -rowDigest(key, was));
-        if (value) sum = addDigest(sum, rowDigest(key, value));
+        if (was) next = addDigest(next, -rowDigest(key, was));
+        if (value) next = addDigest(next, rowDigest(key, value));
         if (value && siteKey.equals(key)) ({ commit } = decodeRow('site', value));
       }
-      say({ commit, digest: sum.toString(16) });
+      say({ commit, digest: next.toString(16) });
       await engine.commit(writes, options);
+      sum = next;
       durable(commit);
     },
   };
@@ -346,7 +349,11 @@ void running.crashed.then((error) => {
 const random = new Random(Number(seed));
 const load = new Load(local<P['calls'], P['events']>(running), engine, say, () => durable);
 const operator = new Operator(load, new Random(random.next()));
-await operator.apply();
+/** A full disk is for a while. */
+const applied = async (): Promise<void> => {
+  for (let tries = 0; !(await operator.apply()); ) if (++tries === 100) throw new Error('service does not return');
+};
+await applied();
 engine.refresh();
 const workers = [operator, ...Array.from({ length: people - 1 }, (_, i) => new Worker(load, new Random(random.next()), i + 1))];
 let left = Number(commands);
@@ -356,4 +363,5 @@ await Promise.all(
     if (ending === 'kill') process.kill(process.pid, 'SIGKILL');
   }),
 );
+await applied();
 process.exit(0);

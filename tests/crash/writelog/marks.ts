@@ -2,7 +2,7 @@
 //
 //   {"commit": n, "digest": d}   commit n is about to be given to the engine; with it the rows have that digest
 //   {"begin": op, "touches": [fact, …]}   these facts may change from now on
-//   {"done": op, "facts": {…}, "durable": n}   the answer has come: these facts are true now (null: it is gone), and commit n was durable
+//   {"done": op, "facts": {…}, "durable": n, "refused": null}   the answer has come: these facts are true now (null: it is gone), and commit n was durable
 //
 // A fact names a thing: `m/ACCOUNT/MAILBOX/UID` a message, `b/ACCOUNT/NAME` a mailbox, `q/QUEUE/N` a recipient in the queue,
 // `s/ACCOUNT/NAME` a subscription, `auth/KEY` failed logins, `rev` the configuration. Nothing but its one worker changes it.
@@ -22,7 +22,7 @@ export type Facts = Readonly<Record<string, Fact>>;
 export type Mark =
   | { readonly commit: number; readonly digest: string }
   | { readonly begin: string; readonly touches: readonly string[] }
-  | { readonly done: string; readonly facts: Facts; readonly durable: number };
+  | { readonly done: string; readonly facts: Facts; readonly durable: number; readonly refused: string | null };
 
 /** Digest of one row; those of a store add up, so that a commit changes the sum by what it wrote. */
 export function rowDigest(key: Uint8Array, value: Uint8Array): bigint {
