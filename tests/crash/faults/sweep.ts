@@ -98,7 +98,7 @@ function wentOn(marks: readonly Mark[], code: number): string[] {
  * After a sync that failed nothing is written to the file, nor synced. A write of the meta page is a sync: when that fails,
  * LMDB puts back what was there, so that nobody reads the new one from memory. That is one write of the same place.
  */
-function silent(calls: readonly string[]): string[] {
+export function silent(calls: readonly string[]): string[] {
   const at = calls.findIndex((line) => /(fdatasync|fsync)\(.*INJECTED/.test(line) || /pwrite64\(.*, 128, \d+\) = .*INJECTED/.test(line));
   if (at < 0) return [];
   const back = /pwrite64\(.*(, 128, \d+\))/.exec(calls[at] as string)?.[1];
