@@ -9,7 +9,7 @@ set -u
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
 
-packages=(swaks libnet-ssleay-perl curl isync neomutt fetchmail postfix knot debootstrap systemd-container openssl iproute2 util-linux bsdutils)
+packages=(swaks libnet-ssleay-perl curl isync neomutt fetchmail postfix knot debootstrap systemd-container strace openssl iproute2 util-linux bsdutils)
 parts=(
   'swaks       clients/swaks.test.ts'
   'curl        clients/curl.test.ts'
@@ -21,6 +21,8 @@ parts=(
   'smtp        hostile/smtp.test.ts'
   'imap        hostile/imap.test.ts'
   'flood       hostile/flood.test.ts'
+  'writelog    crash/writelog/writelog.test.ts'
+  'faults      crash/faults/faults.test.ts'
   'full        crash/full.test.ts'
   'kill        crash/kill.test.ts'
   'bare        container/bare.test.ts'

@@ -2,7 +2,7 @@
 // overlappingSync); a commit that was refused for room wrote nothing; a reader sees what was durable at its last `refresh`.
 // The file is mapped: reading it goes through no writer and no copy but the one into the caller's octets.
 
-import { closeSync, existsSync, openSync, readSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { open, type RangeOptions, type RootDatabase } from 'lmdb';
 import { limits } from '../../actors/limits.ts';
@@ -45,7 +45,8 @@ const options = {
 
 /** Opens the file at `path` for the one writer; it is created when it is not there. */
 export function openLmdb(path: string): LmdbEngine {
-  if (existsSync(path) && statSync(path).size > 0) mustBeLmdb(path);
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) begin(path);
+  mustBeLmdb(path);
   const db = open<Uint8Array, Uint8Array>({ path, ...options }) as Db;
   return {
     ...readerOf(db, {}),
@@ -64,6 +65,25 @@ export function openLmdbReader(path: string): LmdbReader {
   return { ...readerOf(db, {}), snapshot: () => snapshotOf(db), close: () => db.close() };
 }
 
+// The file appears whole and under a name that lasts, or not at all. LMDB would write its first pages in place and sync no
+// folder: a loss of power could leave a torn file that nothing opens, or none where commits had been answered.
+function begin(path: string): void {
+  const aside = `${path}-new`;
+  const remove = (): void => [aside, `${aside}-lock`].forEach((name) => rmSync(name, { force: true }));
+  remove();
+  void open({ path: aside, ...options }).close(); // at once: nothing was written
+  sync(aside);
+  renameSync(aside, path);
+  remove();
+  sync(dirname(path));
+}
+
+function sync(path: string): void {
+  const descriptor = openSync(path, 'r');
+  fsyncSync(descriptor);
+  closeSync(descriptor);
+}
+
 /** A file that is not LMDB's, or was never begun, is an error here: given to the library it ends the process. */
 function mustBeLmdb(path: string): void {
   const file = openSync(path, 'r');
@@ -77,10 +97,8 @@ function mustBeLmdb(path: string): void {
 // A transaction of the write thread, with our writes as its child: what fails inside is rolled back whole (the plain
 // `transaction` would commit what was put before a throw), and the event loop goes on while the disk syncs.
 async function commit(db: Db, path: string, writes: readonly Write[], reserve: boolean): Promise<void> {
-  if (!reserve) {
-    const left = room(db, path);
-    if (left < limits.diskReserve + need(writes)) throw new DiskFull(`${left} octets are left`);
-  }
+  const left = room(db, path);
+  if (left < (reserve ? 0 : limits.diskReserve) + need(writes)) throw new DiskFull(`${left} octets are left`);
   try {
     await db.childTransaction(() => {
       for (const [key, value] of writes) {
@@ -90,7 +108,7 @@ async function commit(db: Db, path: string, writes: readonly Write[], reserve: b
     });
   } catch (error) {
     const cause = await causeOf(error);
-    throw isFull(cause, db, path, writes) ? new DiskFull(cause.message) : cause;
+    throw isFull(cause) ? new DiskFull(cause.message) : cause;
   } finally {
     db.resetReadTxn();
   }
@@ -107,10 +125,27 @@ async function causeOf(error: unknown): Promise<Error & { code?: unknown }> {
   return error as Error;
 }
 
-/** Octets that a commit may take: its rows, and what they do not fill of their pages. */
+const page = 4096;
+/** Rows whose keys begin with the same octets (one mailbox, one body) are neighbours, and this many share a leaf at least. */
+const neighbours = { octets: 9, rows: 32 };
+
+/**
+ * Octets that a commit may take, generously: its rows, with what they do not fill of their pages, and a page for each leaf
+ * that it touches, beside some for branches and for the list of free pages. LMDB must not meet the end of the disk in the
+ * middle of a commit: what it says of a part of a write is EIO, as of a sync that failed.
+ */
 function need(writes: readonly Write[]): number {
-  let octets = 0;
-  for (const [key, value] of writes) octets += key.length + 2 * (value?.length ?? 0);
+  let octets = 64 * page;
+  let last: Uint8Array | null = null;
+  let rows = 0;
+  for (const [key, value] of writes) {
+    octets += key.length + 2 * (value?.length ?? 0);
+    if (last === null || ++rows === neighbours.rows || Buffer.compare(last.subarray(0, neighbours.octets), key.subarray(0, neighbours.octets)) !== 0) {
+      octets += page;
+      rows = 0;
+    }
+    last = key;
+  }
   return octets;
 }
 
@@ -127,16 +162,15 @@ function room(db: Db, path: string): number {
 
 const MDB_MAP_FULL = -30_792;
 const MDB_TXN_FULL = -30_788;
-const EIO = 5;
 const ENOSPC = 28;
 const EDQUOT = 122;
 
-// LMDB says EIO when the kernel took only a part of a write, as it does when the disk fills up in the middle of one. It
-// is a failing disk, and not a full one, unless there really is no room.
-function isFull(error: Error & { code?: unknown }, db: Db, path: string, writes: readonly Write[]): boolean {
-  if (error.code === MDB_MAP_FULL || error.code === MDB_TXN_FULL || error.code === ENOSPC || error.code === EDQUOT) return true;
-  if (error.code !== EIO) return false;
-  return room(db, path) < 1024 * 1024 + 8192 * writes.length + need(writes);
+// There was no room, and nothing has been asked of the disk that must not be asked again: LMDB was refused a page, which it
+// says, before it synced. A sync that failed is never retried, whatever its error: the kernel has given up those pages, and
+// would say of the next one that all is well.
+function isFull(error: Error & { code?: unknown }): boolean {
+  if (error.code === MDB_MAP_FULL || error.code === MDB_TXN_FULL) return true;
+  return (error.code === ENOSPC || error.code === EDQUOT) && error.message.includes('Attempting to write page');
 }
 
 const readerOf = (db: Db, within: Within): Reader => ({

@@ -1,0 +1,39 @@
+// The engines whose write log is replayed: a new one is one row. What is said of their files is checked against the trace.
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Engine } from '../../../storage/engine.ts';
+
+export interface EngineRow {
+  /** Opens the site in a folder, which is made where absent. */
+  open(folder: string): Promise<{ readonly engine: Engine; close(): Promise<void> }>;
+  /** The file in the folder that is written by each commit. */
+  readonly file: string;
+  /** Files, by their name in the folder, that are written through a shared mapping: what they hold after a crash must not matter. */
+  readonly mapped: RegExp;
+  /**
+   * What makes the name of a new file durable. `posix`: only fsync of its folder. `linux`: fsync of the file as well, as
+   * ext4, XFS and btrfs have it.
+   */
+  readonly names: 'posix' | 'linux';
+}
+
+export const engines: Readonly<Record<string, EngineRow>> = {
+  lmdb: {
+    async open(folder) {
+      const { openLmdb } = await import('../../../storage/engines/lmdb.ts');
+      mkdirSync(folder, { recursive: true });
+      const engine = openLmdb(join(folder, 'mail.lmdb'));
+      return { engine, close: () => engine.close() };
+    },
+    file: 'mail.lmdb',
+    mapped: /-lock$/,
+    names: 'posix',
+  },
+};
+
+export function engineRow(name: string): EngineRow {
+  const row = engines[name];
+  if (row === undefined) throw new Error(`no engine ${name}: there are ${Object.keys(engines).join(', ')}`);
+  return row;
+}
