@@ -157,6 +157,8 @@ export const limits = {
   // snapshots
   /** Plain octets of one sealed object. A row is never cut: an object may hold a whole document beside its share. */
   sealedObject: 64 * MiB,
+  /** Octets read at once where a tar file is looked through. */
+  placeRead: 1 * MiB,
   /** After that long, what a crashed put left in a folder is removed. */
   placeLeftoverMs: 3_600_000,
 

@@ -21,17 +21,27 @@ export async function openFolder(path: string, { world, create = true }: PlaceOp
   const syncOf = groupSync();
   const ready = new Map<string, Promise<void>>();
 
-  /** A directory in which a file may become durable: it and all above it up to the root are durable themselves. */
+  /**
+   * Makes a directory, and durable what is in it and on the way to it. Also where it was there before: who put a name there may
+   * have crashed before its sync, and a snapshot that builds on it must not outlive it.
+   */
   const prepare = (folder: string): Promise<void> => {
     let done = ready.get(folder);
     if (done === undefined) {
-      done = (folder === root ? prepareRoot(root) : prepare(dirname(folder)).then(() => makeFolder(folder, syncOf))).then(() => sweep(folder));
+      done = make(folder);
       ready.set(folder, done);
       done.catch(() => ready.delete(folder));
     }
     return done;
   };
-  const sweep = async (folder: string): Promise<void> => {
+  const make = async (folder: string): Promise<void> => {
+    if (folder === root) await makeRoot(root);
+    else {
+      await prepare(dirname(folder));
+      await makeFolder(folder);
+      await syncOf(dirname(folder));
+    }
+    await syncOf(folder);
     for (const entry of await readdir(folder)) if (entry.startsWith(temporary)) await removeStale(join(folder, entry), world.now());
   };
 
@@ -59,11 +69,13 @@ export async function openFolder(path: string, { world, create = true }: PlaceOp
     async size(name) {
       assertName(name);
       const stats = await orNull(stat(at(name))).catch((error) => Promise.reject(fail(error)));
-      return stats?.isFile() === true ? stats.size : null;
+      if (stats?.isFile() !== true) return null;
+      if (create) await prepare(dirname(at(name))).catch((error) => Promise.reject(fail(error)));
+      return stats.size;
     },
     async *list(prefix) {
       try {
-        yield* walk(root, '', prefix, world.now());
+        yield* walk(root, '', prefix, world.now(), create ? prepare : async () => {});
       } catch (error) {
         throw fail(error);
       }
@@ -97,13 +109,16 @@ async function writeWhole(path: string, aside: string, octets: Uint8Array): Prom
 }
 
 /** Objects in order of their whole names. Directories sort as if with their slash: `a.b` < `a/b`. */
-async function* walk(root: string, under: string, prefix: string, nowMs: number): AsyncGenerator<Stored> {
-  const entries = (await orNull(readdir(join(root, under), { withFileTypes: true }))) ?? [];
+async function* walk(root: string, under: string, prefix: string, nowMs: number, settle: (folder: string) => Promise<void>): AsyncGenerator<Stored> {
+  const folder = join(root, under, '.');
+  const entries = await orNull(readdir(folder, { withFileTypes: true }));
+  if (entries === null) return;
+  await settle(folder);
   const key = (entry: Dirent): string => (entry.isDirectory() ? `${under}${entry.name}/` : `${under}${entry.name}`);
   const keyed = entries.map((entry) => ({ name: key(entry), entry })).sort((a, b) => (a.name < b.name ? -1 : 1));
   for (const { name, entry } of keyed) {
     if (entry.isDirectory()) {
-      if (isName(name.slice(0, -1)) && (name.startsWith(prefix) || prefix.startsWith(name))) yield* walk(root, name, prefix, nowMs);
+      if (isName(name.slice(0, -1)) && (name.startsWith(prefix) || prefix.startsWith(name))) yield* walk(root, name, prefix, nowMs, settle);
     } else if (entry.name.startsWith(temporary)) await removeStale(join(root, name), nowMs);
     else if (entry.isFile() && isName(name) && name.startsWith(prefix)) {
       const stats = await orNull(stat(join(root, name)));
@@ -119,30 +134,39 @@ async function removeStale(path: string, nowMs: number): Promise<void> {
   await unlink(path).catch(() => {}); // it is invisible anyway: a reader without the right to remove it still reads
 }
 
-async function prepareRoot(root: string): Promise<void> {
+async function makeRoot(root: string): Promise<void> {
   const first = await mkdir(root, { recursive: true, mode: 0o700 });
-  if (first === undefined) return;
+  if (first === undefined) return; // who made it, made it durable: a backup disk may be closed to us above its folder
   for (let made = root; ; made = dirname(made)) {
     await syncFolder(dirname(made));
     if (made === first) return;
   }
 }
 
-async function makeFolder(folder: string, syncOf: (folder: string) => Promise<void>): Promise<void> {
+async function makeFolder(folder: string): Promise<void> {
   await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error;
   });
-  await syncOf(dirname(folder)); // also when it was there: whoever made it may have crashed before
 }
 
-/** fsync of directories, where callers at the same time share one that starts after their change. */
+/**
+ * fsync of directories, where callers at the same time share one that starts after their change. One that failed is never
+ * tried again: it would say yes, and the change may be lost.
+ */
 function groupSync(): (folder: string) => Promise<void> {
   const running = new Map<string, Promise<void>>();
   const waiting = new Map<string, Promise<void>>();
+  let broken: unknown = null;
   const start = (folder: string): Promise<void> => {
-    const sync = syncFolder(folder).finally(() => {
-      if (running.get(folder) === sync) running.delete(folder);
-    });
+    if (broken !== null) return Promise.reject(broken);
+    const sync = syncFolder(folder)
+      .catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'EIO' || error.code === 'ENOSPC' || error.code === 'EDQUOT') broken = error;
+        throw error;
+      })
+      .finally(() => {
+        if (running.get(folder) === sync) running.delete(folder);
+      });
     running.set(folder, sync);
     return sync;
   };
@@ -163,7 +187,8 @@ function groupSync(): (folder: string) => Promise<void> {
   };
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** Makes the names in it durable. */
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {
     await handle.sync();
@@ -172,10 +197,10 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** null where there is nothing of that name. */
+/** null where there is no file of that name. */
 function orNull<T>(answer: Promise<T>): Promise<T | null> {
   return answer.catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'EISDIR') return null;
     throw error;
   });
 }

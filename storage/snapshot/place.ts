@@ -4,6 +4,7 @@
 
 import type { World } from '../../actors/world.ts';
 import { openFolder } from './folder.ts';
+import { openTar } from './tar.ts';
 
 export interface Stored {
   readonly name: string;
@@ -43,5 +44,5 @@ export async function openPlace(url: string, options: PlaceOptions): Promise<Pla
   if (url === '') throw new PlaceError('a place for snapshots is a folder, a file ending in .tar, or s3://bucket/prefix: name one');
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1];
   if (scheme !== undefined) throw new PlaceError(`${url}: ${scheme}:// is not known: name a folder, a file ending in .tar, or s3://bucket/prefix`);
-  return openFolder(url, options);
+  return url.endsWith('.tar') ? openTar(url, options) : openFolder(url, options);
 }
