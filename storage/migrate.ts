@@ -65,6 +65,9 @@ function schemaOf(octets: Uint8Array): number {
   return first === 0xcc ? (octets[at + 1] as number) : (octets[at + 1] as number) * 256 + (octets[at + 2] as number);
 }
 
+/** Saves the store as it is. What it resolves with is kept in the transaction of the migration. */
+export type Before = (to: number) => Promise<(tx: Tx) => void>;
+
 export interface Migrated {
   readonly from: number;
   readonly to: number;
@@ -74,12 +77,13 @@ export interface Migrated {
  * Brings a store to the present schema, or leaves it as it is and throws. Null: there was nothing to do. `before` saves the
  * store as it is; it is called only when there is something to do.
  */
-export async function migrate(world: World, engine: Engine, before: (to: number) => Promise<void>, rows = migrations): Promise<Migrated | null> {
+export async function migrate(world: World, engine: Engine, before: Before, rows = migrations): Promise<Migrated | null> {
   const from = knownSchema(engine);
   if (from === null || from === schemaVersion) return null;
   const began = world.monotonicMs();
+  let kept: (tx: Tx) => void;
   try {
-    await before(schemaVersion);
+    kept = await before(schemaVersion);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new Error(`the site stays at schema ${from}: it could not be saved before the upgrade (${why})`, { cause });
@@ -92,6 +96,7 @@ export async function migrate(world: World, engine: Engine, before: (to: number)
     batch.put('site', {}, site);
     world.log('store.migrating', { from: row.from, to: row.to, what: row.what });
   }
+  kept(batch);
   if (site.schema !== schemaVersion) throw new Error(`there is no way from schema ${site.schema} to ${schemaVersion}`);
   sealBatch(batch);
   await engine.commit(batch.writes());

@@ -1,5 +1,6 @@
 // The store process: it opens the engine, runs the storage actor, and collects what nobody needs any more.
 
+import { dirname } from 'node:path';
 import { type Peer, type Running, run } from '../actors/actor.ts';
 import type { World } from '../actors/world.ts';
 import { storage } from './actor.ts';
@@ -17,15 +18,10 @@ export interface OpenStore {
   clientGone(): void;
 }
 
-export interface OpenOptions {
-  /** Saves the store as it is before it is brought to schema `to`. When it rejects, the store stays as it is. */
-  readonly before?: (to: number) => Promise<void>;
-}
-
 /** Opens the engine at `path`, made where absent, migrates and recovers. The caller made sure that it is the only writer. */
-export async function openStore(world: World, path: string, options: OpenOptions = {}): Promise<OpenStore> {
+export async function openStore(world: World, path: string): Promise<OpenStore> {
   const engine = openLmdb(path);
-  await migrate(world, engine, options.before ?? (async () => {}));
+  await migrate(world, engine, async (to) => (await import('./snapshot/upgrade.ts')).saveBefore(world, engine, dirname(path), to));
   const served = await run(world, storage, engine);
   return { served, crashed: served.crashed, view: engine, clientGone: () => engine.readersGone() };
 }

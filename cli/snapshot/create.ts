@@ -10,8 +10,7 @@ import type { Reader, Snapshot } from '../../storage/engine.ts';
 import type { StoreProtocol } from '../../storage/messages.ts';
 import { getRow } from '../../storage/rows.ts';
 import { createSnapshot, Forked } from '../../storage/snapshot/create.ts';
-import { kitText } from '../../storage/snapshot/keys.ts';
-import { keysFor } from '../../storage/snapshot/parking.ts';
+import { keysFor, kitText } from '../../storage/snapshot/keys.ts';
 import { openPlace } from '../../storage/snapshot/place.ts';
 import { config } from '../../storage/views.ts';
 import type { Arguments } from '../arguments.ts';
@@ -88,7 +87,7 @@ async function pin(world: World, given: Arguments): Promise<Pinned> {
 }
 
 async function makeKeys(world: World, store: Address<StoreProtocol>, view: Reader): Promise<{ identity: string } | null> {
-  const answer = await store.ask('makeKeys', await keysFor(world, view));
+  const answer = await store.ask('makeKeys', await keysFor(world, getRow(view, 'recovery', {})));
   if (isRefusal(answer)) throw new Failure(`the keys of the snapshots cannot be kept: ${answer.detail || answer.refused}`);
   return answer.made ? { identity: answer.identity } : null;
 }

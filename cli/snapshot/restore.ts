@@ -44,7 +44,7 @@ async function whole(world: World, place: Place, { manifest }: Found, key: Uint8
   const began = world.monotonicMs();
   const bar = progress('restore', given.json, () => world.monotonicMs());
   const lineage = Buffer.from(world.random(16)).toString('hex');
-  const restored = await load(snapshot, { lineage, deep: given.deep, progress: (done, of) => bar.at(done, of) });
+  const restored = await load(snapshot, { world, lineage, deep: given.deep, progress: (done, of) => bar.at(done, of) });
   bar.end();
   rmSync(`${paths.restoring}-lock`, { force: true });
   renameSync(paths.restoring, paths.engine);

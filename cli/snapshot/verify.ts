@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { realWorld } from '../../actors/platform.ts';
+import type { World } from '../../actors/world.ts';
 import { openLmdb } from '../../storage/engines/lmdb.ts';
 import type { Place } from '../../storage/snapshot/place.ts';
 import { openSnapshot } from '../../storage/snapshot/read.ts';
@@ -30,7 +31,7 @@ export async function verify(given: Arguments): Promise<number> {
     if (key !== null && problems.length === 0) {
       if (given.deep) {
         const second = progress('building it up', given.json, () => world.monotonicMs());
-        problems.push(...(await rehearse(place, found, key, given, (done, of) => second.at(done, of))));
+        problems.push(...(await rehearse(world, place, found, key, given, (done, of) => second.at(done, of))));
         second.end();
         proof = 'restored';
       } else await openSnapshot(place, found.manifest, key);
@@ -67,12 +68,19 @@ const said = {
 } as const;
 
 /** What is wrong with the site that comes out of it. */
-async function rehearse(place: Place, { manifest }: Found, key: Uint8Array, given: Arguments, step: (done: number, of: number) => void): Promise<string[]> {
+async function rehearse(
+  world: World,
+  place: Place,
+  { manifest }: Found,
+  key: Uint8Array,
+  given: Arguments,
+  step: (done: number, of: number) => void,
+): Promise<string[]> {
   const near = join(dataDirectory(given.data), paths.tmp);
   const folder = mkdtempSync(join(existsSync(near) ? near : tmpdir(), 'verify-'));
   const engine = openLmdb(join(folder, paths.engine));
   try {
-    const { problems } = await restoreSnapshot(engine, await openSnapshot(place, manifest, key), { lineage: 'verify', deep: true, progress: step });
+    const { problems } = await restoreSnapshot(engine, await openSnapshot(place, manifest, key), { world, lineage: 'verify', deep: true, progress: step });
     return problems.map(({ rule, what }) => `${rule}: ${what}`);
   } catch (error) {
     if (error instanceof Damaged || error instanceof NotTheSame) return [error.message];

@@ -7,6 +7,7 @@
 
 import { assert } from '../../actors/assert.ts';
 import { limits } from '../../actors/limits.ts';
+import { digestOf } from '../digest.ts';
 import type { Reader } from '../engine.ts';
 import { unpackKeys } from '../journal.ts';
 import { decodeKey, decodeRow, getRow, octetText, prefixRange, type Row, scanRows, tableOf } from '../rows.ts';
@@ -41,6 +42,8 @@ export interface CreateOptions {
   readonly full: boolean;
   /** Are the objects that it builds on there still? A place may lose some. */
   readonly lookBack: boolean;
+  /** The keys, where the site does not have its own yet. */
+  readonly keys?: Pick<Row<'lineage'>, 'dataKey' | 'wrapped' | 'createdAt'>;
   /** The newest snapshot, where the caller made it itself: the place need not be asked. */
   readonly after?: Last;
   /** Octets of bodies and rows read, of about how many. */
@@ -73,7 +76,7 @@ const mostChanged = 64 * MiB;
 export async function createSnapshot(view: Reader, place: Place, options: CreateOptions): Promise<Created> {
   const site = getRow(view, 'site', {});
   assert(site !== undefined, 'a site has its row');
-  const keys = getRow(view, 'lineage', { lineage: site.lineage });
+  const keys = getRow(view, 'lineage', { lineage: site.lineage }) ?? options.keys;
   assert(keys !== undefined, 'makeKeys comes before the first snapshot');
   const last = options.after ?? (await newest(place, site.lineage, keys.dataKey));
   const known = last && (await lookBack(place, keys.dataKey, last, options));
@@ -391,5 +394,5 @@ function about(view: Reader, site: Row<'site'>): Pick<Secrets, 'host' | 'digest'
     counts.messages += row.messages;
     counts.octets += row.usedBytes;
   }
-  return { host: config(view)?.document.host ?? '', digest: { rows: site.rows, sumA: site.sumA, sumB: site.sumB }, counts };
+  return { host: config(view)?.document.host ?? '', digest: site.schema < 2 ? digestOf(view) : { rows: site.rows, sumA: site.sumA, sumB: site.sumB }, counts };
 }

@@ -3,6 +3,9 @@
 // surrounds it, and a typing error in it is told from a wrong kit.
 
 import { armor, Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption';
+import type { Ask } from '../../actors/wire.ts';
+import type { World } from '../../actors/world.ts';
+import type { StoreProtocol } from '../messages.ts';
 import { Damaged } from './seal.ts';
 
 /** The key does not open this, or is no key. */
@@ -24,6 +27,13 @@ export interface Kit {
 export async function makeKit(): Promise<Kit> {
   const identity = await generateX25519Identity();
   return { identity, recipient: await identityToRecipient(identity) };
+}
+
+/** New keys of a lineage, for `makeKeys`: wrapped for the recovery kit that is there, or for a new one. */
+export async function keysFor(world: Pick<World, 'now' | 'random'>, kit: Kit | undefined): Promise<Ask<StoreProtocol, 'makeKeys'>> {
+  const { identity, recipient } = kit ?? (await makeKit());
+  const dataKey = world.random(32);
+  return { now: world.now(), dataKey, wrapped: await wrapKey(dataKey, [recipient]), identity, recipient };
 }
 
 /** An armored age file which each of the recipients can open. */

@@ -4,7 +4,7 @@
 
 import { type Address, LinkLost } from '../../actors/actor.ts';
 import { limits } from '../../actors/limits.ts';
-import { type Ask, isRefusal } from '../../actors/wire.ts';
+import { isRefusal } from '../../actors/wire.ts';
 import type { World } from '../../actors/world.ts';
 import type { Parking } from '../document.ts';
 import type { Reader, Snapshot } from '../engine.ts';
@@ -12,7 +12,7 @@ import type { StoreProtocol } from '../messages.ts';
 import { getRow } from '../rows.ts';
 import { config } from '../views.ts';
 import { createSnapshot, Forked, type Last } from './create.ts';
-import { makeKit, wrapKey } from './keys.ts';
+import { keysFor } from './keys.ts';
 import { manifestNames, readManifest } from './manifest.ts';
 import { openPlace, PlaceError, type Place } from './place.ts';
 import { prune } from './prune.ts';
@@ -22,13 +22,6 @@ export interface Parked {
   readonly world: World;
   readonly store: Address<StoreProtocol>;
   readonly view: Reader & { snapshot(): Snapshot };
-}
-
-/** New keys for this lineage, for `makeKeys`: wrapped for the recovery kit that is there, or for a new one. */
-export async function keysFor(world: World, view: Reader): Promise<Ask<StoreProtocol, 'makeKeys'>> {
-  const { identity, recipient } = getRow(view, 'recovery', {}) ?? (await makeKit());
-  const dataKey = world.random(32);
-  return { now: world.now(), dataKey, wrapped: await wrapKey(dataKey, [recipient]), identity, recipient };
 }
 
 /** The newest snapshot of this site's history where it parks itself, or what is wrong with the place. */
@@ -107,7 +100,7 @@ async function parkOnce({ world, store, view }: Parked, place: Place, last: Last
   const site = getRow(view, 'site', {});
   if (!site || site.commit === last?.manifest.commit) return last;
   if (!getRow(view, 'lineage', { lineage: site.lineage })) {
-    const made = await store.ask('makeKeys', await keysFor(world, view));
+    const made = await store.ask('makeKeys', await keysFor(world, getRow(view, 'recovery', {})));
     if (isRefusal(made)) return last;
   }
   const pinned = view.snapshot();

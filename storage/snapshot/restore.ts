@@ -3,13 +3,17 @@
 // is no site; UIDs, flags, passwords, keys and the queue are as they were.
 
 import { assert } from '../../actors/assert.ts';
+import type { World } from '../../actors/world.ts';
 import { check, type Problem } from '../check.ts';
+import { addRow, covered, type Digest, digestOf, sameDigest } from '../digest.ts';
 import type { Engine, Write } from '../engine.ts';
+import { migrate } from '../migrate.ts';
 import { decodeKey, decodeRow, encodeKey, encodeRow, type Row, tableOf } from '../rows.ts';
 import { rowTables } from './create.ts';
 import type { SnapshotView } from './read.ts';
 
 export interface RestoreOptions {
+  readonly world: World;
   /** The name of the history that begins here. */
   readonly lineage: string;
   /** Also hash every body. */
@@ -40,14 +44,18 @@ export async function restoreSnapshot(engine: Engine, snapshot: SnapshotView, op
   const next = { ...site, lineage: options.lineage, epoch: site.epoch + 1, journalFloor: site.commit };
   await engine.commit([[encodeKey('site', {}), encodeRow('site', next)]]);
   engine.refresh();
-  const { problems } = check(engine, { deep: options.deep });
-  if (site.rows !== digest.rows || site.sumA !== digest.sumA || site.sumB !== digest.sumB)
-    throw new NotTheSame('the digest of the rows is not the one in the manifest');
+  const found = digestOf(engine);
+  if (!sameDigest(found, loader.digest)) throw new NotTheSame('the rows that were written are not those of the snapshot');
+  await migrate(options.world, engine, async () => () => {});
+  const problems = [...check(engine, { deep: options.deep }).problems];
+  if (!sameDigest(found, digest)) problems.unshift({ rule: 'D1', what: 'the digest of the site in the manifest is not that of its rows' });
   return { problems, site: next, octets: loader.octets };
 }
 
 class Loader {
   octets = 0;
+  /** Of what was put. */
+  readonly digest: Digest = { rows: 0, sumA: 0, sumB: 0 };
   private readonly engine: Engine;
   private readonly snapshot: SnapshotView;
   private readonly options: RestoreOptions;
@@ -96,6 +104,7 @@ class Loader {
 
   private async put(key: Uint8Array, value: Uint8Array): Promise<void> {
     this.batch.push([key, value]);
+    if (covered(key)) addRow(this.digest, key, value);
     this.held += key.length + value.length;
     if (this.held >= batchOctets || this.batch.length >= batchRows) await this.flush();
   }

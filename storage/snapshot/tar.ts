@@ -4,7 +4,7 @@
 
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { dirname, normalize } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { assert } from '../../actors/assert.ts';
 import { limits } from '../../actors/limits.ts';
@@ -36,7 +36,7 @@ interface Archive {
 }
 
 export async function openTar(path: string, { world, create = true }: PlaceOptions): Promise<Place> {
-  const full = resolve(path);
+  const full = normalize(path); // not made absolute: a process may work in a folder that it may not reach by its path
   const attempt = async <T>(run: () => Promise<T>): Promise<T> => run().catch((error) => Promise.reject(explain(full, error)));
   const archive: Archive = { path: full, entries: new Map(), inode: null, end: 0, seen: 0, damagedAt: null, broken: false };
   /** One at a time: what a put writes starts where the last one ended, and what is seen has an end. */

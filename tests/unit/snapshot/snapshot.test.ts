@@ -9,20 +9,19 @@ import { type MemoryEngine, memoryEngine } from '../../../storage/engines/memory
 import { getRow, octetText, tableOf } from '../../../storage/rows.ts';
 import { createSnapshot, Forked } from '../../../storage/snapshot/create.ts';
 import { extract } from '../../../storage/snapshot/extract.ts';
-import { unwrapKey } from '../../../storage/snapshot/keys.ts';
+import { keysFor, unwrapKey } from '../../../storage/snapshot/keys.ts';
 import { manifestNames, readLineage, readManifest } from '../../../storage/snapshot/manifest.ts';
-import { keysFor } from '../../../storage/snapshot/parking.ts';
 import { prune } from '../../../storage/snapshot/prune.ts';
 import { openSnapshot } from '../../../storage/snapshot/read.ts';
 import { restoreSnapshot } from '../../../storage/snapshot/restore.ts';
 import { Damaged } from '../../../storage/snapshot/seal.ts';
 import { verifyPresence } from '../../../storage/snapshot/verify.ts';
-import { contentOf, mailOf, type TestStore, testStore } from '../storage/fixture.ts';
+import { contentOf, mailOf, type TestStore, testStore, testWorld } from '../storage/fixture.ts';
 import { Cut, Shelf } from './shelf.ts';
 
 async function siteWithKeys(): Promise<TestStore> {
   const store = await testStore();
-  await store.ok('makeKeys', await keysFor(store.world, store.engine));
+  await store.ok('makeKeys', await keysFor(store.world, undefined));
   return store;
 }
 
@@ -49,7 +48,7 @@ async function restored(shelf: Shelf, key: Uint8Array, commit?: number): Promise
   const names = (await manifestNames(shelf)).filter((name) => commit === undefined || Number(name.slice(-16)) === commit);
   const manifest = await readManifest(shelf, names.at(-1) as string);
   const engine = memoryEngine();
-  const { problems } = await restoreSnapshot(engine, await openSnapshot(shelf, manifest, key), { lineage: 'restored', deep: true });
+  const { problems } = await restoreSnapshot(engine, await openSnapshot(shelf, manifest, key), { world: testWorld(), lineage: 'restored', deep: true });
   expect(problems).toEqual([]);
   return engine;
 }
@@ -107,7 +106,7 @@ describe('a snapshot', () => {
     expect(again.mailbox(1, 'INBOX').uidValidity).toBe(store.mailbox(1, 'INBOX').uidValidity);
     expect(again.problems()).toEqual([]);
     // the first snapshot of the new history is its own
-    await again.ok('makeKeys', await keysFor(again.world, again.engine));
+    await again.ok('makeKeys', await keysFor(again.world, getRow(again.engine, 'recovery', {})));
     expect((await snap(again, shelf)).kind).toBe('base');
     expect(getRow(again.engine, 'recovery', {})).toEqual(getRow(store.engine, 'recovery', {}));
   });

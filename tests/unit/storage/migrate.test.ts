@@ -1,13 +1,22 @@
 // Migrations: one transaction, saved before, the old store or the new one whatever happens.
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { run } from '../../../actors/actor.ts';
 import { storage } from '../../../storage/actor.ts';
 import { check } from '../../../storage/check.ts';
 import { digestOf } from '../../../storage/digest.ts';
-import type { MemoryEngine } from '../../../storage/engines/memory.ts';
-import { knownSchema, migrate, schemaVersion } from '../../../storage/migrate.ts';
+import { type MemoryEngine, memoryEngine } from '../../../storage/engines/memory.ts';
+import { type Before, knownSchema, migrate, schemaVersion } from '../../../storage/migrate.ts';
 import { encodeKey, encodeRow, getRow, type Row } from '../../../storage/rows.ts';
+import { unwrapKey } from '../../../storage/snapshot/keys.ts';
+import { manifestNames, readLineage, readManifest } from '../../../storage/snapshot/manifest.ts';
+import { openPlace } from '../../../storage/snapshot/place.ts';
+import { openSnapshot } from '../../../storage/snapshot/read.ts';
+import { restoreSnapshot } from '../../../storage/snapshot/restore.ts';
+import { saveBefore } from '../../../storage/snapshot/upgrade.ts';
 import { contentOf, mailOf, testStore, testWorld } from './fixture.ts';
 
 const site = (engine: MemoryEngine): Row<'site'> => getRow(engine, 'site', {}) as Row<'site'>;
@@ -28,9 +37,10 @@ test('1 to 2: saved first, then the digest, in one commit of the journal', async
   expect(check(engine, { deep: true }).problems).toEqual([]); // nobody asks schema 1 for a digest
   const steps: string[] = [];
   const world = testWorld();
-  const before = async (to: number): Promise<void> => {
+  const before: Before = async (to) => {
     await world.sleep(5);
     steps.push(`saved before ${to}, at schema ${site(engine).schema}`);
+    return () => {};
   };
   expect(await migrate(world, engine, before)).toEqual({ from: 1, to: schemaVersion });
   expect(steps).toEqual([`saved before ${schemaVersion}, at schema 1`]);
@@ -39,6 +49,27 @@ test('1 to 2: saved first, then the digest, in one commit of the journal', async
   expect(world.logged.map((l) => l.event)).toEqual(['store.migrating', 'store.migrated']);
   expect(await migrate(world, engine, before)).toBeNull();
   expect(steps.length).toBe(1);
+});
+
+test('the snapshot before it restores the site as it was, with the recovery kit that the site has afterwards', async () => {
+  const engine = await old();
+  const { commit } = site(engine);
+  const folder = mkdtempSync(join(tmpdir(), 'mailsite-migrate-'));
+  const world = testWorld();
+  await migrate(world, engine, (to) => saveBefore(world, engine, folder, to));
+  expect(check(engine, { deep: true }).problems).toEqual([]);
+  const place = await openPlace(join(folder, `before-schema-${schemaVersion}.tar`), { world, create: false });
+  const [name] = await manifestNames(place);
+  const manifest = await readManifest(place, name as string);
+  expect(manifest).toMatchObject({ schema: 1, commit });
+  const wrapped = (await readLineage(place, manifest.lineage))?.wrapped[0] as string;
+  const key = await unwrapKey(wrapped, [getRow(engine, 'recovery', {})?.identity as string]);
+  expect(getRow(engine, 'lineage', { lineage: manifest.lineage })?.dataKey).toEqual(key);
+  const again = memoryEngine();
+  const { problems } = await restoreSnapshot(again, await openSnapshot(place, manifest, key), { world, lineage: 'again', deep: true });
+  expect(problems).toEqual([]);
+  expect(site(again)).toMatchObject({ schema: schemaVersion, commit: commit + 1, lineage: 'again' });
+  rmSync(folder, { recursive: true });
 });
 
 test('what cannot be saved is not touched, and it says why', async () => {
@@ -53,8 +84,8 @@ test('a commit that fails, or a way that is not there, leaves the old store', as
   const engine = await old();
   const was = octetsOf(engine);
   const failing = { ...engine, commit: () => Promise.reject(new Error('EIO')) };
-  await expect(migrate(testWorld(), failing, async () => {})).rejects.toThrow('EIO');
-  await expect(migrate(testWorld(), engine, async () => {}, [])).rejects.toThrow(`there is no way from schema 1 to ${schemaVersion}`);
+  await expect(migrate(testWorld(), failing, async () => () => {})).rejects.toThrow('EIO');
+  await expect(migrate(testWorld(), engine, async () => () => {}, [])).rejects.toThrow(`there is no way from schema 1 to ${schemaVersion}`);
   expect(octetsOf(engine)).toEqual(was);
 });
 
@@ -63,7 +94,11 @@ test('a newer store is refused before anything: by migrate, by the store itself,
     const engine = await old(schema);
     const was = octetsOf(engine);
     let saved = 0;
-    await expect(migrate(testWorld(), engine, async () => void saved++)).rejects.toThrow(`newer mailsite (schema ${schema}, this one knows ${schemaVersion})`);
+    const before: Before = async () => {
+      saved++;
+      return () => {};
+    };
+    await expect(migrate(testWorld(), engine, before)).rejects.toThrow(`newer mailsite (schema ${schema}, this one knows ${schemaVersion})`);
     await expect(run(testWorld(), storage, engine)).rejects.toThrow('newer mailsite');
     expect([saved, octetsOf(engine)]).toEqual([0, was]);
   }
