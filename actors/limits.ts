@@ -159,6 +159,11 @@ export const limits = {
   sealedObject: 64 * MiB,
   /** Octets read at once where a tar file is looked through. */
   placeRead: 1 * MiB,
+  placeTries: 7,
+  /** Before the second try; each further pause is twice as long, up to the next row. */
+  placeRetryMs: 250,
+  placeRetryMaxMs: 8_000,
+  placeRequestMs: 120_000,
   /** After that long, what a crashed put left in a folder is removed. */
   placeLeftoverMs: 3_600_000,
 

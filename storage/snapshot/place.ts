@@ -4,6 +4,7 @@
 
 import type { World } from '../../actors/world.ts';
 import { openFolder } from './folder.ts';
+import { openBucket, type S3Access } from './s3.ts';
 import { openTar } from './tar.ts';
 
 export interface Stored {
@@ -27,9 +28,12 @@ export interface Place {
 }
 
 export interface PlaceOptions {
-  readonly world: Pick<World, 'now' | 'sleep' | 'random'>;
+  readonly world: Pick<World, 'now' | 'after' | 'sleep' | 'random'>;
   /** false: the place must be there already, as for reading. Default: it is made by the first `put`. */
   readonly create?: boolean;
+  /** For a bucket; what is absent or empty comes from the environment. */
+  readonly s3?: S3Access | null;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
 export class PlaceError extends Error {
@@ -42,6 +46,7 @@ export class PlaceError extends Error {
 /** Opens a folder, a file ending in `.tar`, or `s3://bucket/prefix`. Rejects with PlaceError. */
 export async function openPlace(url: string, options: PlaceOptions): Promise<Place> {
   if (url === '') throw new PlaceError('a place for snapshots is a folder, a file ending in .tar, or s3://bucket/prefix: name one');
+  if (/^s3:\/\//i.test(url)) return openBucket(url, options);
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1];
   if (scheme !== undefined) throw new PlaceError(`${url}: ${scheme}:// is not known: name a folder, a file ending in .tar, or s3://bucket/prefix`);
   return url.endsWith('.tar') ? openTar(url, options) : openFolder(url, options);
