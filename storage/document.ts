@@ -159,6 +159,7 @@ const relay = z.strictObject({
 });
 const place = line(1_000)
   .regex(/^(\/|s3:\/\/[a-z0-9])/, 'must be an absolute folder or s3://bucket/prefix')
+  .refine((text) => !text.endsWith('.tar'), 'must be a folder or a bucket: a tar file only grows')
   .describe('a folder that the site may write to, or s3://bucket/prefix');
 const parking = z.strictObject({
   to: place,
@@ -280,6 +281,7 @@ function checkReferences(d: Draft): DocumentError[] {
   );
   checkAliasLoops(d, domains, say);
   checkRelays(d, say);
+  if (d.snapshots?.to.startsWith('s3://') && d.snapshots.s3 === null) say('snapshots.s3', 'is required with a bucket: its accessKeyId and secretAccessKey');
   return errors;
 }
 

@@ -253,6 +253,17 @@ test('hashes that the program can verify, and no others', () => {
   expect(bad.filter(isPasswordHash)).toEqual([]);
 });
 
+test('snapshots go to a folder, or to a bucket with its keys', () => {
+  const to = (snapshots: unknown): string[] => errors({ ...small, snapshots });
+  expect(to({ to: '/backup' })).toEqual([]);
+  expect(to(null)).toEqual([]);
+  expect(to({ to: 'backup' })).toEqual(['snapshots.to: must be an absolute folder or s3://bucket/prefix']);
+  expect(to({ to: '/backup.tar' })).toEqual(['snapshots.to: must be a folder or a bucket: a tar file only grows']);
+  expect(to({ to: '/backup', everySeconds: 0 })).toEqual(['snapshots.everySeconds: must be at least 1']);
+  expect(to({ to: 's3://b/x' })).toEqual(['snapshots.s3: is required with a bucket: its accessKeyId and secretAccessKey']);
+  expect(to({ to: 's3://b/x', s3: { accessKeyId: 'a', secretAccessKey: 'b' } })).toEqual([]);
+});
+
 test('the JSON Schema requires what is required and closes every object', () => {
   const schema = documentJsonSchema() as { required: string[]; additionalProperties: boolean; properties: Record<string, object> };
   expect(schema.required).toEqual(['schema', 'host', 'domains', 'accounts']);
