@@ -80,6 +80,12 @@ test('what was cut, lengthened, or put together from frames is found', async () 
   await expect(openObject(one, 'rows', shorter)).rejects.toThrow(Damaged);
 });
 
+test('what is packed already stays as it is, what is not is packed', async () => {
+  const kept = async (octets: Uint8Array): Promise<number | undefined> => (await sealObject(one, 'rows', octets)).octets[20];
+  const half = Buffer.concat([noise(1 << 20), text(1 << 20), noise(1 << 20), text(1 << 20)]);
+  expect(await Promise.all([noise(4 << 20), noise(900), text(4 << 20), text(900), half].map(kept))).toEqual([0, 0, 1, 1, 1]);
+});
+
 test('the format is as seal.ts says, read by other code', async () => {
   const plain = Buffer.concat([noise(1 << 20), noise(1 << 20), noise(10)]);
   const octets = Buffer.from((await sealObject(one, 'rows', plain)).octets);
