@@ -104,8 +104,7 @@ and give it this key, or this whole page, when it asks. The key also works with 
 export async function parseKit(text: string): Promise<string> {
   const bare = text
     .slice(0, 100_000)
-    .normalize('NFKC')
-    .replace(/[^\p{L}\p{N}]/gu, '')
+    .replace(/[^a-z0-9]/gi, '')
     .toUpperCase();
   for (const [, letters] of bare.matchAll(/AGESECRETKEY1(?=([02-9AC-HJ-NP-Z]{58}))/g)) {
     const identity = `AGE-SECRET-KEY-1${letters}`;

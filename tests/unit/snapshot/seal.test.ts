@@ -1,5 +1,6 @@
 // What leaves the site is sealed: nothing is lost, nothing is told, and no damage passes.
 
+import { createDecipheriv, hkdfSync } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { limits } from '../../../actors/limits.ts';
@@ -77,6 +78,36 @@ test('what was cut, lengthened, or put together from frames is found', async () 
   const shorter = Buffer.from(sealed.subarray(0, 25 + frame));
   shorter.writeUInt32BE(1 << 20, 21);
   await expect(openObject(one, 'rows', shorter)).rejects.toThrow(Damaged);
+});
+
+test('what is packed already stays as it is, what is not is packed', async () => {
+  const kept = async (octets: Uint8Array): Promise<number | undefined> => (await sealObject(one, 'rows', octets)).octets[20];
+  const half = Buffer.concat([noise(1 << 20), text(1 << 20), noise(1 << 20), text(1 << 20)]);
+  expect(await Promise.all([noise(4 << 20), noise(900), text(4 << 20), text(900), half].map(kept))).toEqual([0, 0, 1, 1, 1]);
+});
+
+test('the format is as seal.ts says, read by other code', async () => {
+  const plain = Buffer.concat([noise(1 << 20), noise(1 << 20), noise(10)]);
+  const octets = Buffer.from((await sealObject(one, 'rows', plain)).octets);
+  expect([octets.toString('latin1', 0, 4), octets[20], octets.readUInt32BE(21)]).toEqual(['MSO1', 0, plain.length]);
+  const objectKey = Buffer.from(hkdfSync('sha256', one, octets.subarray(4, 20), 'mailsite object rows', 32));
+  const opened: Buffer[] = [];
+  for (let n = 0, at = 25; n < 3; n++) {
+    const size = n < 2 ? 1 << 20 : 10;
+    const decipher = createDecipheriv('aes-256-gcm', objectKey, Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n]));
+    decipher.setAAD(Buffer.concat([octets.subarray(0, 25), Buffer.from([0, n, n === 2 ? 1 : 0]), Buffer.from('rows')]));
+    decipher.setAuthTag(octets.subarray(at + size, at + size + 16));
+    opened.push(decipher.update(octets.subarray(at, at + size)), decipher.final());
+    at += size + 16;
+  }
+  expect(Buffer.concat(opened).equals(plain)).toBe(true);
+});
+
+test('what this release seals, every later one must open, and name alike', async () => {
+  const sealed = await sealObject(one, 'rows', noise(10));
+  expect(sealed.name).toBe('d21845bc4702d27d847ea6fb75e239d8cac4f8166cac2fb6f47876f389a544c3');
+  expect(Buffer.from(sealed.octets).toString('base64')).toBe('TVNPMY59MGiwUUn3oTgA/i4j8zcAAAAACgCG3qcd3runDNqlH1pzdSLgw3/tfRAWkq0h');
+  expect(signer(one).publicKey).toBe('2vstOdM00ZE/8za+JrUUwJJ+bTSAZVs0sZW/P28N9ac=');
 });
 
 test('another key or another kind opens nothing', async () => {
