@@ -23,6 +23,7 @@ parts=(
   'flood       hostile/flood.test.ts'
   'writelog    crash/writelog/writelog.test.ts'
   'faults      crash/faults/faults.test.ts'
+  'chain       crash/chain.test.ts'
   'full        crash/full.test.ts'
   'kill        crash/kill.test.ts'
   'bare        container/bare.test.ts'

@@ -29,7 +29,7 @@ export interface Bad extends Point {
   readonly wrong: readonly string[];
 }
 export interface Outcome {
-  /** Distinct states, by their octets. */
+  /** Distinct states, by the octets of the files that matter. */
   readonly states: number;
   /** States judged: some of them at several moments, when more had been answered. */
   readonly judged: number;
@@ -89,6 +89,7 @@ export async function replay(recording: Recorded, options: ReplayOptions): Promi
   const scratch = join(recording.folder, 'states');
   mkdirSync(scratch, { recursive: true });
   const judges = Array.from({ length: options.workers }, (_, i) => new Judge(recording, join(scratch, `${i}`)));
+  const { mapped } = engineRow(recording.engine);
   const bad: Bad[] = [];
   const seen = new Set<bigint>();
   const judgedAt = new Set<string>();
@@ -96,7 +97,7 @@ export async function replay(recording: Recorded, options: ReplayOptions): Promi
   let judged = 0;
   for (const state of draw(recording, options, () => seen.size < options.states)) {
     const { image, marks, ...point } = state;
-    const hash = hashOf(image);
+    const hash = hashOf(image, mapped);
     const moment = `${hash} ${marks}`;
     points.add(point.event);
     seen.add(hash);
@@ -124,8 +125,9 @@ const maxRounds = 200;
 
 /** Round after round through the trace: first all and nothing, then one more draw at each point where there is a choice. */
 function* draw({ events, engine }: Recorded, { seed, only }: ReplayOptions, more: () => boolean): Generator<State> {
+  const row = engineRow(engine);
   for (let round = 0; round < maxRounds && (round < 1 || more()); round++) {
-    const disk = new Disk(engineRow(engine).names);
+    const disk = new Disk(row.names);
     let marks = 0;
     for (const [i, event] of events.entries()) {
       disk.apply(event);
@@ -135,7 +137,7 @@ function* draw({ events, engine }: Recorded, { seed, only }: ReplayOptions, more
       const variants = round > 0 ? [round + 1] : [0, 1];
       for (const variant of variants) {
         if (only && (only.event !== i || only.variant !== variant)) continue;
-        if (round > 0 && (disk.settled || !more())) continue;
+        if (round > 0 && (disk.settled(row.mapped) || !more())) continue;
         const image = variant === 0 ? disk.all() : variant === 1 ? disk.least() : disk.some(new Random((seed * 1_000_003 + i) * 257 + variant));
         yield { event: i, variant, image, marks };
       }
@@ -143,9 +145,11 @@ function* draw({ events, engine }: Recorded, { seed, only }: ReplayOptions, more
   }
 }
 
-function hashOf(image: Image): bigint {
+/** What tells a state from others: not the files of `but`, which must not matter. */
+function hashOf(image: Image, but: RegExp): bigint {
   let hash = 0n;
-  for (const [path, octets] of [...image].sort(([a], [b]) => (a < b ? -1 : 1))) hash = Bun.hash.wyhash(octets, Bun.hash.wyhash(path, hash) as bigint) as bigint;
+  for (const [path, octets] of [...image].filter(([name]) => !but.test(name)).sort(([a], [b]) => (a < b ? -1 : 1)))
+    hash = Bun.hash.wyhash(octets, Bun.hash.wyhash(path, hash) as bigint) as bigint;
   return hash;
 }
 
