@@ -5,7 +5,7 @@
 import { assert } from '../actors/assert.ts';
 import { limits } from '../actors/limits.ts';
 import type { Reader } from './engine.ts';
-import { encodeKey, getRow, type Row } from './rows.ts';
+import { encodeKey, getRow, openRow, type Row } from './rows.ts';
 
 export type BlobRow = Row<'blob'>;
 export type InfoRow = Row<'info'>;
@@ -70,8 +70,10 @@ export interface Rendered {
 
 /** Like `info`, for FETCH of whole folders: without a copy, and without decoding what FETCH does not need. */
 export function peekInfo(reader: Reader, id: number): Rendered | undefined {
-  const row = reader.peek(encodeKey('info', { blob: id }));
-  if (!row) return undefined;
+  const key = encodeKey('info', { blob: id });
+  const stored = reader.peek(key);
+  if (!stored) return undefined;
+  const row = openRow('info', key, stored);
   // An array of at most 15 fields, of which the first three are octet strings (schema.ts).
   assert((row[0] as number) >>> 4 === 9, 'an info row is a short array');
   const envelope = binaryAt(row, 1);

@@ -97,7 +97,7 @@ export function* readable<N extends TableName>(c: Checking, table: N, prefix: re
 
 function read<N extends TableName>(c: Checking, table: N, key: Uint8Array, value: Uint8Array): Keyed<N> | undefined {
   try {
-    return { key: decodeKey(table, key), row: decodeRow(table, value) };
+    return { key: decodeKey(table, key), row: decodeRow(table, value, key) };
   } catch (error) {
     c.say('row', `${table} ${Buffer.from(key).toString('hex')}: ${String(error)}`);
     return undefined;

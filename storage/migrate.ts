@@ -49,7 +49,7 @@ export function knownSchema(reader: Reader): number | null {
   reader.refresh();
   const octets = reader.get(encodeKey('site', {}));
   if (octets === undefined) return null;
-  const schema = schemaOf(octets);
+  const schema = schemaOf(octets[0] === 0xc1 ? octets.subarray(5) : octets); // behind its checksum, see rows.ts
   if (schema > schemaVersion) throw new NewerStore(schema);
   return schema;
 }

@@ -23,7 +23,8 @@ export interface Entry {
   readonly blob: number;
 }
 
-const ENTRY = 44;
+/** Octets of an entry. */
+export const entrySize = 44;
 const HIGH = 2 ** 32;
 
 /** The page that holds a UID. */
@@ -31,10 +32,10 @@ export const pageOf = (uid: number): number => Math.floor(uid / limits.pageUids)
 
 /** All entries of a page row. */
 export function readPage(row: Uint8Array): Entry[] {
-  assert(row.length % ENTRY === 0, 'a page holds whole entries');
+  assert(row.length % entrySize === 0, 'a page holds whole entries');
   const view = new DataView(row.buffer, row.byteOffset, row.length);
-  const out: Entry[] = new Array(row.length / ENTRY);
-  for (let i = 0, at = 0; at < row.length; i++, at += ENTRY) {
+  const out: Entry[] = new Array(row.length / entrySize);
+  for (let i = 0, at = 0; at < row.length; i++, at += entrySize) {
     out[i] = {
       uid: view.getUint32(at),
       flags: view.getUint32(at + 4),
@@ -49,7 +50,7 @@ export function readPage(row: Uint8Array): Entry[] {
 }
 
 export function writePage(entries: readonly Entry[]): Uint8Array {
-  const row = new Uint8Array(entries.length * ENTRY);
+  const row = new Uint8Array(entries.length * entrySize);
   const view = new DataView(row.buffer);
   let at = 0;
   let last = 0;
@@ -64,7 +65,7 @@ export function writePage(entries: readonly Entry[]): Uint8Array {
     view.setUint32(at + 28, e.internalDate - Math.floor(e.internalDate / HIGH) * HIGH);
     view.setUint32(at + 32, e.size);
     setU64(view, at + 36, e.blob);
-    at += ENTRY;
+    at += entrySize;
   }
   return row;
 }

@@ -4,6 +4,7 @@
 import { assert } from '../actors/assert.ts';
 import { packRecord, unpackRecord } from '../actors/wire.ts';
 import type { Reader } from './engine.ts';
+import { entrySize } from './page.ts';
 import { type KeyOf, type Part, type RowOf, type TableName, tableByNumber, tables } from './schema.ts';
 
 type Tables = typeof tables;
@@ -150,9 +151,53 @@ export function scanRange<N extends TableName>(table: N, prefix: readonly PartVa
   return { from: options?.from ? encodeKey(table, options.from) : whole.from, to: options?.before ? encodeKey(table, options.before) : whole.to };
 }
 
+// A row is kept behind 0xc1 (which msgpack never uses) and a CRC-32 over key and row, so that damage to it, or a row in the
+// place of another, is seen whenever it is read. Rows of 0.1.0 have no such mark and stay as they are until rewritten. A
+// page is told apart by its length. Chunks are told by their body's SHA-256, the journal is only there to be skipped.
+const MARK = 0xc1;
+const markSize = 5;
+const unmarked: ReadonlySet<TableName> = new Set(['chunk', 'journal']);
+
+/** What is stored cannot be what was written: its checksum or its form is wrong, or it is not there and must be. */
+export class RowDamaged extends Error {
+  readonly table: TableName;
+  readonly key: Uint8Array;
+  constructor(table: TableName, key: Uint8Array, what: string) {
+    super(`${table} ${Buffer.from(key).toString('hex')}: ${what}`);
+    this.name = 'RowDamaged';
+    this.table = table;
+    this.key = key;
+  }
+}
+
+/** A row without its mark, as `decodeRow` takes it too. */
 export function encodeRow<N extends TableName>(table: N, row: Row<N>): Uint8Array {
   if (layoutOf(table).raw) return row as Uint8Array;
   return packRecord(tables[table].value, row as Readonly<Record<string, unknown>>);
+}
+
+const crc = (key: Uint8Array, row: Uint8Array): number => Bun.hash.crc32(row, Bun.hash.crc32(key));
+
+/** A row as it is stored under `key`. */
+export function sealRow(table: TableName, key: Uint8Array, row: Uint8Array): Uint8Array {
+  if (unmarked.has(table)) return row;
+  const sealed = new Uint8Array(markSize + row.length);
+  sealed[0] = MARK;
+  putU32(sealed, 1, crc(key, row));
+  sealed.set(row, markSize);
+  return sealed;
+}
+
+/** What `sealRow` was given, in the memory of `stored`. Throws RowDamaged when it is not that any more. */
+export function openRow(table: TableName, key: Uint8Array, stored: Uint8Array): Uint8Array {
+  const row = bareRow(table, stored);
+  if (row !== stored && getU32(stored, 1) !== crc(key, row)) throw new RowDamaged(table, Uint8Array.from(key), 'its checksum is wrong');
+  return row;
+}
+
+function bareRow(table: TableName, stored: Uint8Array): Uint8Array {
+  if (stored[0] !== MARK || stored.length <= markSize || unmarked.has(table)) return stored;
+  return table === 'page' && stored.length % entrySize !== markSize ? stored : stored.subarray(markSize);
 }
 
 /** Missing trailing fields take these values: a row written before a field was appended stays readable. */
@@ -160,14 +205,22 @@ const defaults: { readonly [N in TableName]?: Readonly<Record<string, unknown>> 
   site: { epoch: 1, rows: 0, sumA: 0, sumB: 0 },
 };
 
-export function decodeRow<N extends TableName>(table: N, octets: Uint8Array): Row<N> {
+/** `key`: where it was found; with it the checksum is proved. Throws RowDamaged. */
+export function decodeRow<N extends TableName>(table: N, stored: Uint8Array, key?: Uint8Array): Row<N> {
+  const octets = key === undefined ? bareRow(table, stored) : openRow(table, key, stored);
+  if (table === 'page' && octets.length % entrySize !== 0) throw new RowDamaged(table, key ?? new Uint8Array(0), 'it does not hold whole entries');
   if (layoutOf(table).raw) return octets as Row<N>;
-  return unpackRecord(tables[table].value, octets, defaults[table] as never) as Row<N>;
+  try {
+    return unpackRecord(tables[table].value, octets, defaults[table] as never) as Row<N>;
+  } catch (error) {
+    throw new RowDamaged(table, key ?? new Uint8Array(0), (error as Error).message);
+  }
 }
 
 export function getRow<N extends TableName>(reader: Reader, table: N, key: Key<N>): Row<N> | undefined {
-  const octets = reader.get(encodeKey(table, key));
-  return octets === undefined ? undefined : decodeRow(table, octets);
+  const at = encodeKey(table, key);
+  const octets = reader.get(at);
+  return octets === undefined ? undefined : decodeRow(table, octets, at);
 }
 
 /** Rows under a prefix of key parts, in key order. Must be consumed without an await, or one short scan after another. */
@@ -178,7 +231,7 @@ export function* scanRows<N extends TableName>(
   options?: ScanOptions<N>,
 ): Generator<Keyed<N>, void, undefined> {
   const { from, to } = scanRange(table, prefix, options);
-  for (const [key, value] of reader.range(from, to, options)) yield { key: decodeKey(table, key), row: decodeRow(table, value) };
+  for (const [key, value] of reader.range(from, to, options)) yield { key: decodeKey(table, key), row: decodeRow(table, value, key) };
 }
 
 /**

@@ -7,7 +7,20 @@ import type { EventOf } from '../actors/wire.ts';
 import { addRow, covered, type Digest, removeRow } from './digest.ts';
 import type { Reader, Write } from './engine.ts';
 import type { StoreProtocol } from './messages.ts';
-import { decodeKey, decodeRow, encodeKey, encodeRow, type Key, type Keyed, octetText, type PartValue, type Row, type ScanOptions, scanRange } from './rows.ts';
+import {
+  decodeKey,
+  decodeRow,
+  encodeKey,
+  encodeRow,
+  type Key,
+  type Keyed,
+  octetText,
+  type PartValue,
+  type Row,
+  type ScanOptions,
+  scanRange,
+  sealRow,
+} from './rows.ts';
 import type { TableName } from './schema.ts';
 
 type Changed = EventOf<StoreProtocol, 'changed'>;
@@ -80,7 +93,7 @@ export function createBatch(reader: Reader): Batch {
       const found = reader.get(octets);
       if (found === undefined) return undefined;
       seen.set(name, found);
-      return decodeRow(table, found);
+      return decodeRow(table, found, octets);
     },
     *scan(table, prefix, options) {
       const { from, to } = scanRange(table, prefix, options);
@@ -177,7 +190,7 @@ function* overlay(
     }
     if (replaced) continue;
     if (given++ >= limit) return;
-    yield { key: decodeKey(table, key), row: decodeRow(table, value) };
+    yield { key: decodeKey(table, key), row: decodeRow(table, value, key) };
   }
   for (; at < own.length; at++) {
     const { key, row } = (own[at] as [string, Written])[1];
@@ -209,7 +222,7 @@ function sortedWrites(tables: ReadonlyMap<TableName, ReadonlyMap<string, Written
 
 function encoded(w: Written): Uint8Array {
   if (w.octets !== null) return w.octets;
-  w.octets = encodeRow(w.table, w.row as Row<TableName>);
+  w.octets = sealRow(w.table, w.key, encodeRow(w.table, w.row as Row<TableName>));
   assert(w.octets.length > 0, 'a row is never empty');
   return w.octets;
 }

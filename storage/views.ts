@@ -33,17 +33,18 @@ export interface QueuedView {
 }
 
 // The start of a config row tells its rev and its time: the same start is the same document, parsed before.
-const configStart = 24;
+const configStart = 32;
 const parsed = new WeakMap<Reader, { readonly start: string; readonly view: ConfigView }>();
 
 /** The document in force, or null before the first one. Parsed once per rev and reader. */
 export function config(reader: Reader): ConfigView | null {
-  const octets = reader.peek(encodeKey('config', {}));
+  const at = encodeKey('config', {});
+  const octets = reader.peek(at);
   if (!octets) return null;
   const start = `${octets.length} ${octetText(octets.subarray(0, configStart))}`;
   const known = parsed.get(reader);
   if (known?.start === start) return known.view;
-  const row = decodeRow('config', octets);
+  const row = decodeRow('config', octets, at);
   const view = { rev: row.rev, appliedAt: row.appliedAt, document: JSON.parse(row.document) as Document };
   parsed.set(reader, { start, view });
   return view;
@@ -72,8 +73,9 @@ export function mailboxByName(reader: Reader, accountId: number, name: string): 
 
 /** One page of messages, by its number; empty when there is none. */
 export function page(reader: Reader, mailboxId: number, number: number): Entry[] {
-  const row = reader.peek(encodeKey('page', { mailbox: mailboxId, page: number }));
-  return row ? readPage(row) : [];
+  const key = encodeKey('page', { mailbox: mailboxId, page: number });
+  const stored = reader.peek(key);
+  return stored ? readPage(decodeRow('page', stored, key)) : [];
 }
 
 const step = 64;

@@ -8,7 +8,7 @@ import { type Entry, readPage } from '../../storage/page.ts';
 import { decodeKey, decodeRow, octetText, type Row, tableOf } from '../../storage/rows.ts';
 import { unpackKeys } from '../../storage/journal.ts';
 
-const entriesOf = (row: Uint8Array | null): Map<number, Entry> => new Map((row === null ? [] : readPage(row)).map((e) => [e.uid, e]));
+const entriesOf = (row: Uint8Array | null): Map<number, Entry> => new Map((row === null ? [] : readPage(decodeRow('page', row))).map((e) => [e.uid, e]));
 
 export class History {
   /** Rows of mailboxes as they were last, also of those that are gone. */

@@ -4,7 +4,7 @@
 import type { Address } from '../../actors/actor.ts';
 import type { Engine, Write } from '../../storage/engine.ts';
 import type { StoreProtocol } from '../../storage/messages.ts';
-import { decodeKey, decodeRow, encodeKey, encodeRow, tableOf } from '../../storage/rows.ts';
+import { decodeKey, decodeRow, encodeKey, encodeRow, sealRow, tableOf } from '../../storage/rows.ts';
 import { SimDisk, type SimReader } from './disk.ts';
 import type { Life } from './scheduler.ts';
 import type { Options } from './simulate.ts';
@@ -104,12 +104,12 @@ export const plants: Readonly<Record<string, Options>> = {
     if (was === undefined || value === null) return write;
     const before = decodeRow('mailbox', was);
     const now = decodeRow('mailbox', value);
-    return now.exists < before.exists ? [key, encodeRow('mailbox', { ...now, uidNext: now.uidNext - 1 })] : write;
+    return now.exists < before.exists ? [key, sealRow('mailbox', key, encodeRow('mailbox', { ...now, uidNext: now.uidNext - 1 }))] : write;
   }),
   'S3: a counter is not kept': writing((write) => {
     const [key, value] = write;
     if (tableOf(key) !== 'mailbox' || value === null) return write;
     const row = decodeRow('mailbox', value);
-    return [key, encodeRow('mailbox', { ...row, unseen: row.unseen + (row.exists > 3 ? 1 : 0) })];
+    return [key, sealRow('mailbox', key, encodeRow('mailbox', { ...row, unseen: row.unseen + (row.exists > 3 ? 1 : 0) }))];
   }),
 };
