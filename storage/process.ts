@@ -6,10 +6,13 @@ import { storage } from './actor.ts';
 import { openLmdb } from './engines/lmdb.ts';
 import type { StoreProtocol } from './messages.ts';
 import { migrate } from './migrate.ts';
+import { type ScrubOptions, scrubber } from './scrub.ts';
 
 export interface OpenStore {
   readonly served: Running<StoreProtocol>;
   readonly crashed: Promise<unknown>;
+  /** Looks for damage and mends it, for as long as the store lives. */
+  scrub(options: ScrubOptions): Promise<never>;
   /** To be called when a process that reads the engine has ended. */
   clientGone(): void;
 }
@@ -24,7 +27,12 @@ export async function openStore(world: World, path: string, options: OpenOptions
   const engine = openLmdb(path);
   await migrate(world, engine, options.before ?? (async () => {}));
   const served = await run(world, storage, engine);
-  return { served, crashed: served.crashed, clientGone: () => engine.readersGone() };
+  return {
+    served,
+    crashed: served.crashed,
+    scrub: (given) => scrubber(world, engine, served, given),
+    clientGone: () => engine.readersGone(),
+  };
 }
 
 const collectEveryMs = 60_000;
