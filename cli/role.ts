@@ -49,6 +49,8 @@ async function store(world: World, children: readonly ChildRow[]): Promise<void>
   });
   serve(world, place.storeSocket, running.served, running.clientGone);
   startChild(world, child(children, 'collector'), () => collector(world, running.served));
+  const infoOf = async (message: Uint8Array) => (await import('../protocols/mime/intake.ts')).contentOf(message).info;
+  startChild(world, child(children, 'scrub'), () => running.scrub({ spare: null, infoOf }));
 }
 
 async function work(world: World, children: readonly ChildRow[]): Promise<void> {

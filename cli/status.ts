@@ -6,6 +6,7 @@ import { realWorld } from '../actors/platform.ts';
 import type { World } from '../actors/world.ts';
 import type { Reader } from '../storage/engine.ts';
 import { getRow, scanRows } from '../storage/rows.ts';
+import { listed } from '../storage/scrub.ts';
 import type { RowOf, tables } from '../storage/schema.ts';
 import { certificate, config } from '../storage/views.ts';
 import type { Arguments } from './arguments.ts';
@@ -51,6 +52,8 @@ export function look(view: Reader, data: string, diskOctets: number, processes: 
     commit: site?.commit ?? 0,
     diskOctets,
     ...totals(view),
+    damage: listed(view).map(({ table, key, what, foundAt }) => ({ table, key: Buffer.from(key).toString('hex'), what, foundAt })),
+    scrubbedAt: scrubbedAt(view),
     certificate: tls === undefined ? null : { notAfter: tls.notAfter, selfSigned: tls.selfSigned },
     queue: queueByDomain(view),
     snapshots,
@@ -58,6 +61,12 @@ export function look(view: Reader, data: string, diskOctets: number, processes: 
     processes: processes?.processes ?? [],
     listeners: processes?.listeners ?? [],
   };
+}
+
+/** When all was last looked at for damage; null: not yet. */
+function scrubbedAt(view: Reader): number | null {
+  const at = getRow(view, 'scrub', {})?.finishedAt ?? 0;
+  return at === 0 ? null : at;
 }
 
 function totals(view: Reader) {
@@ -131,6 +140,10 @@ function head(s: Status, now: number): string {
     ['mail', `${count(s.messages, 'message')}, ${size(s.octets)}, in ${count(s.mailboxes, 'mailbox')} of ${count(s.accounts, 'account')}`],
     ['data', `${s.data}, ${size(s.diskOctets)} on disk`],
   ];
+  if (s.damage.length > 0) {
+    const [first] = s.damage;
+    rows.push(['damage', `${count(s.damage.length, 'row')} cannot be mended yet, found ${span(now - (first?.foundAt ?? now))} ago: mailsite check names them`]);
+  }
   if (s.certificate !== null) {
     const { selfSigned, notAfter } = s.certificate;
     rows.push(['tls', `${selfSigned ? 'self-signed' : 'certificate'}, ${notAfter > now ? 'good for' : 'expired since'} ${span(notAfter - now)}`]);

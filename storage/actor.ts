@@ -19,7 +19,7 @@ import { sealBatch } from './journal.ts';
 import { Store, type StoreProtocol } from './messages.ts';
 import { knownSchema, schemaVersion } from './migrate.ts';
 import { above, maxRanges, type Ranges, sizeOf } from './ranges.ts';
-import { getRow, prefixRange } from './rows.ts';
+import { getRow, prefixRange, RowDamaged } from './rows.ts';
 import { type Batch, createBatch, type Notices, type Tx } from './tx.ts';
 
 type P = StoreProtocol;
@@ -139,6 +139,9 @@ export const storage = actor({
     authFailed: (state, ask) => submit(state, 'authFailed', ask),
     authSucceeded: (state, ask) => submit(state, 'authSucceeded', ask),
     collect: (state, ask) => collectSparing(state, ask),
+    scrubbed: (state, ask) => submit(state, 'scrubbed', ask),
+    mend: (state, ask) => submit(state, 'mend', ask),
+    mendBody: (state, ask) => submit(state, 'mendBody', ask),
   },
 });
 
@@ -284,7 +287,7 @@ async function tryBatch(state: State, waiting: readonly Waiting[], reserve = fal
   const { engine } = state;
   engine.refresh();
   const batch = createBatch(engine);
-  const answers = waiting.map(({ run }) => batch.command(run, (answer) => !isRefusal(answer)));
+  const answers = waiting.map(({ run }) => batch.command(guarded(run), (answer) => !isRefusal(answer)));
   const notices = batch.notices();
   if (!batch.empty) {
     const commit = sealBatch(batch);
@@ -304,6 +307,18 @@ async function tryBatch(state: State, waiting: readonly Waiting[], reserve = fal
   tell(state, notices);
   return null;
 }
+
+/** Damage ends the command that meets it, and nothing else. */
+const guarded =
+  (run: (tx: Tx) => object) =>
+  (tx: Tx): object => {
+    try {
+      return run(tx);
+    } catch (error) {
+      if (error instanceof RowDamaged) return refuse('damaged', error.message);
+      throw error;
+    }
+  };
 
 function noRoom(state: State, error: DiskFull): void {
   if (state.fullSince !== null) return;

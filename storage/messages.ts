@@ -18,6 +18,7 @@ export const refusals = {
   locked: 'the configuration is locked by a portal',
   conflict: 'the row changed under the caller',
   inboxStays: 'INBOX cannot be deleted',
+  damaged: 'a row that it needs is damaged: nothing was done',
 } as const;
 export type RefusalCode = keyof typeof refusals;
 
@@ -177,6 +178,18 @@ export const Store = protocol(
       { now: u53, dataKey: bin(32), wrapped: text(20_000), identity: text(200), recipient: text(200) },
       { lineage: text(64), dataKey: bin(32), wrapped: text(20_000), identity: text(200), recipient: text(200), made: bool },
     ),
+
+    // damage (storage/scrub.ts)
+    /** A slice was looked at: where to go on (empty: the end is reached), how much it was, and what was found. */
+    scrubbed: call(
+      90,
+      { now: u53, next: bin(500), rows: u32, bodies: u32, found: list(record({ table: text(40), key: bin(500), what: text(500) }), 1_000) },
+      {},
+    ),
+    /** Mends one row: from what it derives from, or with `row`, its octets as they were stored (empty: there are none). */
+    mend: call(91, { key: bin(500), row: bin(17 * 1024 * 1024) }, { how: oneOf('sound', 'derived', 'given', 'removed', 'no') }),
+    /** Chunks of a body that is damaged, in the place of those that are there. `last`: the body is whole again. */
+    mendBody: call(92, { blob: u53, first: u32, chunks: list(chunk, 64), last: bool }, {}),
 
     // housekeeping
     /** Removes garbage and unclaimed transfers older than `transferAgeMs`; call again while `more`. */

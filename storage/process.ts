@@ -8,12 +8,15 @@ import { openLmdb } from './engines/lmdb.ts';
 import type { StoreProtocol } from './messages.ts';
 import type { Reader, Snapshot } from './engine.ts';
 import { migrate } from './migrate.ts';
+import { type ScrubOptions, scrubber } from './scrub.ts';
 
 export interface OpenStore {
   readonly served: Running<StoreProtocol>;
   readonly crashed: Promise<unknown>;
   /** The rows of the engine, for whoever opened it in its own process. */
   readonly view: Reader & { snapshot(): Snapshot };
+  /** Looks for damage and mends it, for as long as the store lives. */
+  scrub(options: ScrubOptions): Promise<never>;
   /** To be called when a process that reads the engine has ended. */
   clientGone(): void;
 }
@@ -23,7 +26,13 @@ export async function openStore(world: World, path: string): Promise<OpenStore> 
   const engine = openLmdb(path);
   await migrate(world, engine, async (to) => (await import('./snapshot/upgrade.ts')).saveBefore(world, engine, dirname(path), to));
   const served = await run(world, storage, engine);
-  return { served, crashed: served.crashed, view: engine, clientGone: () => engine.readersGone() };
+  return {
+    served,
+    crashed: served.crashed,
+    view: engine,
+    scrub: (given) => scrubber(world, engine, served, given),
+    clientGone: () => engine.readersGone(),
+  };
 }
 
 const collectEveryMs = 60_000;

@@ -21,6 +21,8 @@ export interface Range {
 export interface ScanOptions<N extends TableName> {
   readonly reverse?: boolean;
   readonly limit?: number;
+  /** Rows that are damaged are left out, instead of ending the scan. */
+  readonly skipDamaged?: boolean;
   /** Starts at this key (inclusive) instead of at the start of the prefix. */
   readonly from?: Key<N>;
   /** Ends before this key instead of at the end of the prefix. */
