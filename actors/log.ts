@@ -18,6 +18,8 @@ export const events = {
   'store.full': { level: 'error', fields: ['error'] },
   'store.room': { level: 'info', fields: ['sinceMs'] },
   'store.collected': { level: 'info', fields: ['blobs', 'chunks'] },
+  'store.compacted': { level: 'info', fields: ['before', 'after', 'rows', 'ms', 'heldMs'] },
+  'store.compactRefused': { level: 'warn', fields: ['error'] },
   'config.applied': { level: 'info', fields: ['rev', 'host', 'domains', 'accounts'] },
   'tls.certificate': { level: 'info', fields: ['host', 'notAfter', 'selfSigned'] },
   'tls.failed': { level: 'info', fields: ['remote', 'error'] },
