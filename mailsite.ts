@@ -46,6 +46,9 @@ const verbs: Readonly<Record<string, Verb>> = {
     ),
     more: snapshotUsage,
   },
+  compact: verb('', ['data', 'json'], 'give the room of deleted mail back to the disk, while the site runs', async (given) =>
+    (await import('./cli/compact.ts')).compact(given),
+  ),
   tree: verb('', ['json'], 'the supervision tree', async (given) => (await import('./cli/show.ts')).tree(given)),
   wire: verb('', ['json'], 'the messages between processes', async (given) => (await import('./cli/show.ts')).wire(given)),
   schema: verb('', ['document', 'json'], 'the tables, or the JSON Schema of the document', async (given) => (await import('./cli/show.ts')).schema(given)),

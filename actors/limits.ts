@@ -44,6 +44,9 @@ export const limits = {
   /** Octets of disk kept for the commands that free room: without them a full site could not be emptied. */
   diskReserve: 16 * MiB,
   collectPerCommit: 2_000,
+  /** What one step of compacting reads and writes: for so long mail waits. */
+  compactOctets: 1 * MiB,
+  compactRows: 1_000,
   /** Messages that EXPUNGE or MOVE takes in one commit; more is several. */
   messagesPerCommit: 2_000,
 

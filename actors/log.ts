@@ -26,6 +26,8 @@ export const events = {
   'snapshot.parked': { level: 'info', fields: ['to', 'commit', 'kind', 'octets', 'ms'] },
   'snapshot.failed': { level: 'error', fields: ['to', 'error'] },
   'snapshot.pruned': { level: 'info', fields: ['to', 'removed', 'kept', 'octets'] },
+  'store.compacted': { level: 'info', fields: ['before', 'after', 'rows', 'ms', 'heldMs'] },
+  'store.compactRefused': { level: 'warn', fields: ['error'] },
   'config.applied': { level: 'info', fields: ['rev', 'host', 'domains', 'accounts'] },
   'tls.certificate': { level: 'info', fields: ['host', 'notAfter', 'selfSigned'] },
   'tls.failed': { level: 'info', fields: ['remote', 'error'] },

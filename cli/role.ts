@@ -71,11 +71,19 @@ async function openSite(world: World, options: RoleOptions) {
     import('../storage/engines/lmdb.ts'),
   ]);
   let resume = (): void => {};
-  const store = link(world, place.storeSocket, Store, { onUp: () => resume() });
+  let reopen = (): void => {};
+  const onUp = (): void => {
+    reopen();
+    resume();
+  };
+  const store = link(world, place.storeSocket, Store, { onUp });
   const changes = changeFeed(world, store);
   resume = () => void changes.resume().catch(() => {}); // a link lost again says so by coming up again
   await store.ask('stats', {});
-  return { world, store, work: link(world, place.workSocket, Work), view: openLmdbReader(place.engine), changes, plaintextOnLoopback: options.demo };
+  const view = openLmdbReader(place.engine);
+  store.on('reopened', () => view.reopen());
+  reopen = () => view.reopen(); // the event may have been told while the link was away
+  return { world, store, work: link(world, place.workSocket, Work), view, changes, plaintextOnLoopback: options.demo };
 }
 
 async function edge(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {

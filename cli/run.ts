@@ -1,6 +1,6 @@
 // `mailsite run`: binds the ports, drops privileges, becomes the supervisor. It ends by kill -9 only.
 
-import { existsSync, lchownSync, lstatSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, lchownSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { checkLimits } from '../actors/limits.ts';
 import { holdAlone } from '../actors/lock.ts';
 import { realWorld } from '../actors/platform.ts';
@@ -105,7 +105,8 @@ function dropPrivileges(world: World): void {
     .map((line) => line.split(':'))
     .find(([name]) => name === 'mailsite');
   const [uid, gid] = own.uid !== 0 ? [own.uid, own.gid] : entry !== undefined ? [Number(entry[2]), Number(entry[3])] : [SPARE_UID, SPARE_UID];
-  for (const path of ['.', place.run, place.tmp, place.engine, `${place.engine}-lock`, place.log, place.lock, place.supervisorLock]) giveAway(path, uid, gid);
+  const engine = readdirSync('.').filter((name) => name.startsWith(place.engine));
+  for (const path of ['.', place.run, place.tmp, ...engine, place.log, place.lock, place.supervisorLock]) giveAway(path, uid, gid);
   process.setgroups?.([]);
   process.setgid?.(gid);
   process.setuid?.(uid);

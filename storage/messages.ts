@@ -197,6 +197,10 @@ export const Store = protocol(
     /** A process of this site ended without goodbye: its reader slots are freed. */
     readersGone: call(81, {}, {}),
     stats: call(82, {}, { commit: u53, queued: u32, batches: u53, commands: u53, full: bool }),
+    /** Gives freed room back to the disk while mail is served. Answered when it is done, with octets on the disk. */
+    compact: call(84, { now: u53 }, { before: u53, after: u53 }),
+    /** How far that is, in rows; `total` 0: it does not run. */
+    compacting: call(85, {}, { done: u53, total: u53 }),
   },
   {
     /** After a durable commit: what changed in mailboxes. */
@@ -205,6 +209,8 @@ export const Store = protocol(
     configured: event(101, { rev: u53 }),
     /** There is something due in the queue. */
     queued: event(102, { due: u53 }),
+    /** Another file has taken the place of the engine's: who reads it reopens it now. Told before any answer about later commits. */
+    reopened: event(103, { commit: u53 }),
   },
 );
 export type StoreProtocol = typeof Store;

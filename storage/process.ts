@@ -3,7 +3,7 @@
 import { dirname } from 'node:path';
 import { type Peer, type Running, run } from '../actors/actor.ts';
 import type { World } from '../actors/world.ts';
-import { storage } from './actor.ts';
+import { storage, transferAgeMs } from './actor.ts';
 import { openLmdb } from './engines/lmdb.ts';
 import type { StoreProtocol } from './messages.ts';
 import type { Reader, Snapshot } from './engine.ts';
@@ -36,7 +36,6 @@ export async function openStore(world: World, path: string): Promise<OpenStore> 
 }
 
 const collectEveryMs = 60_000;
-const transferAgeMs = 60 * 60_000;
 /** Between two steps of one collection, so that mail comes first. */
 const stepMs = 20;
 

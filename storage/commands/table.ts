@@ -11,7 +11,7 @@ import { claimQueue, reportQueue } from './queue.ts';
 import type { Command } from './site.ts';
 import { appendTransfer, beginTransfer, collect, dropTransfer } from './transfer.ts';
 
-type Direct = 'subscribe' | 'readersGone' | 'stats';
+type Direct = 'subscribe' | 'readersGone' | 'stats' | 'compact' | 'compacting';
 export type CommandName = Exclude<CallName<StoreProtocol>, Direct>;
 
 export const commands: { readonly [K in CommandName]: Command<K> } = {
