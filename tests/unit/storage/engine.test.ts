@@ -1,6 +1,6 @@
 // Both engines of this program keep the contract, and LMDB tells a full disk from a failing one.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,6 +34,20 @@ engineContract('lmdb', async () => {
       rmSync(folder, { recursive: true });
     },
   };
+});
+
+test('LMDB begins over what a crash in its beginning left', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'begin-'));
+  const path = join(folder, 'site.mdb');
+  for (const [name, octets] of [['site.mdb', ''], ['site.mdb-new', 'torn'], ['site.mdb-new-lock', '']] as const) writeFileSync(join(folder, name), octets); // biome-ignore format: a table
+  const engine = openLmdb(path);
+  await engine.commit([[new Uint8Array([1]), new Uint8Array([2])]]);
+  await engine.close();
+  expect(readdirSync(folder).sort()).toEqual(['site.mdb', 'site.mdb-lock']);
+  const again = openLmdb(path);
+  expect(again.get(new Uint8Array([1]))).toEqual(Buffer.from([2]));
+  await again.close();
+  rmSync(folder, { recursive: true });
 });
 
 // A file system of 64 MiB takes root to mount.
