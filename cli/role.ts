@@ -49,8 +49,16 @@ async function store(world: World, children: readonly ChildRow[]): Promise<void>
   });
   serve(world, place.storeSocket, running.served, running.clientGone);
   startChild(world, child(children, 'collector'), () => collector(world, running.served));
-  const infoOf = async (message: Uint8Array) => (await import('../protocols/mime/intake.ts')).contentOf(message).info;
-  startChild(world, child(children, 'scrub'), () => running.scrub({ spare: null, infoOf }));
+  const spare = async () => (await import('../storage/snapshot/spare.ts')).copiesOf(world, running.view);
+  startChild(world, child(children, 'scrub'), () => running.scrub({ spare, infoOf }));
+}
+
+/** What is computed of a message at delivery, for a message whose row of it was damaged. */
+async function infoOf(message: Uint8Array) {
+  const { Scanner } = await import('../protocols/mime/scanner.ts');
+  const scanner = new Scanner();
+  scanner.push(message);
+  return scanner.finish().info;
 }
 
 async function work(world: World, children: readonly ChildRow[]): Promise<void> {

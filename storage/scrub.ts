@@ -22,7 +22,8 @@ export interface Spare {
   body(hash: Uint8Array): AsyncIterable<Uint8Array> | null;
 }
 export interface ScrubOptions {
-  readonly spare: Spare | null;
+  /** Called when there is something to mend. */
+  readonly spare: (() => Promise<Spare>) | null;
   /** What a message's info is. MIME is not known here. */
   readonly infoOf: ((message: Uint8Array) => Promise<InfoRow>) | null;
 }
