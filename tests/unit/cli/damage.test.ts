@@ -32,6 +32,7 @@ test('damage in the file is mended while the site serves, and what cannot be is 
   await engine.commit(names.map((name) => [name, Uint8Array.from(engine.get(name) as Uint8Array).slice(0, -3)]));
   await engine.close();
   expect(mailsite(['check', '--data', data]).code).toBe(1);
+  expect(mailsite(['status', '--data', data]).code).toBe(0);
 
   const serving = await serve(executable, data);
   try {
