@@ -5,7 +5,7 @@ import { statSync } from 'node:fs';
 import { realWorld } from '../actors/platform.ts';
 import type { World } from '../actors/world.ts';
 import type { Reader } from '../storage/engine.ts';
-import { getRow, scanRows } from '../storage/rows.ts';
+import { getRow, RowDamaged, scanRows } from '../storage/rows.ts';
 import { listed } from '../storage/scrub.ts';
 import type { RowOf, tables } from '../storage/schema.ts';
 import { certificate, config } from '../storage/views.ts';
@@ -25,6 +25,9 @@ export async function status(given: Arguments): Promise<void> {
   else print(draw(found, now));
 }
 
+/** What is damaged is counted apart, and hides nothing else. */
+const sound = { skipDamaged: true } as const;
+
 interface Destination {
   readonly domain: string;
   recipients: number;
@@ -40,10 +43,10 @@ type Snapshots = Awaited<ReturnType<typeof parked>>;
 /** All that there is to say, as `--json` says it. Times in ms since the epoch. */
 export function look(view: Reader, data: string, diskOctets: number, processes: Processes | null, snapshots: Snapshots = null) {
   view.refresh();
-  const configured = config(view);
+  const configured = unlessDamaged(() => config(view)) ?? null;
   const host = configured?.document.host ?? null;
   const site = getRow(view, 'site', {});
-  const tls = host === null ? undefined : certificate(view, host);
+  const tls = host === null ? undefined : unlessDamaged(() => certificate(view, host));
   return {
     host,
     rev: configured?.rev ?? 0,
@@ -63,16 +66,25 @@ export function look(view: Reader, data: string, diskOctets: number, processes: 
   };
 }
 
+function unlessDamaged<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof RowDamaged) return undefined;
+    throw error;
+  }
+}
+
 /** When all was last looked at for damage; null: not yet. */
 function scrubbedAt(view: Reader): number | null {
-  const at = getRow(view, 'scrub', {})?.finishedAt ?? 0;
+  const at = unlessDamaged(() => getRow(view, 'scrub', {}))?.finishedAt ?? 0;
   return at === 0 ? null : at;
 }
 
 function totals(view: Reader) {
-  const accounts = [...scanRows(view, 'account', [])].map(({ row }) => row).filter((row) => row.present);
+  const accounts = [...scanRows(view, 'account', [], sound)].map(({ row }) => row).filter((row) => row.present);
   let mailboxes = 0;
-  for (const _ of scanRows(view, 'mailbox', [])) mailboxes++;
+  for (const _ of scanRows(view, 'mailbox', [], sound)) mailboxes++;
   return {
     accounts: accounts.length,
     disabled: accounts.filter((row) => !row.enabled).length,
@@ -95,9 +107,9 @@ const PLACE_MS = 5_000;
 /** Recipients that wait, by destination, those that fail longest first. */
 function queueByDomain(view: Reader): Destination[] {
   const arrivedAt = new Map<number, number>();
-  for (const { key, row } of scanRows(view, 'queue', [])) arrivedAt.set(key.queue, row.arrivedAt);
+  for (const { key, row } of scanRows(view, 'queue', [], sound)) arrivedAt.set(key.queue, row.arrivedAt);
   const byDomain = new Map<string, Destination>();
-  for (const { key, row } of scanRows(view, 'queueRecipient', [])) {
+  for (const { key, row } of scanRows(view, 'queueRecipient', [], sound)) {
     const arrived = arrivedAt.get(key.queue) ?? 0;
     const found = byDomain.get(row.domain);
     if (found === undefined) byDomain.set(row.domain, destination(row, arrived));

@@ -219,6 +219,16 @@ export function decodeRow<N extends TableName>(table: N, stored: Uint8Array, key
   }
 }
 
+/** Undefined for a row that is damaged. */
+export function soundRow<N extends TableName>(table: N, key: Uint8Array, stored: Uint8Array): Row<N> | undefined {
+  try {
+    return decodeRow(table, stored, key);
+  } catch (error) {
+    if (error instanceof RowDamaged) return undefined;
+    throw error;
+  }
+}
+
 export function getRow<N extends TableName>(reader: Reader, table: N, key: Key<N>): Row<N> | undefined {
   const at = encodeKey(table, key);
   const octets = reader.get(at);
@@ -233,7 +243,10 @@ export function* scanRows<N extends TableName>(
   options?: ScanOptions<N>,
 ): Generator<Keyed<N>, void, undefined> {
   const { from, to } = scanRange(table, prefix, options);
-  for (const [key, value] of reader.range(from, to, options)) yield { key: decodeKey(table, key), row: decodeRow(table, value, key) };
+  for (const [key, value] of reader.range(from, to, options)) {
+    const row = options?.skipDamaged === true ? soundRow(table, key, value) : decodeRow(table, value, key);
+    if (row !== undefined) yield { key: decodeKey(table, key), row };
+  }
 }
 
 /**

@@ -22,6 +22,7 @@ import {
   type ScanOptions,
   scanRange,
   sealRow,
+  soundRow,
 } from './rows.ts';
 import type { TableName } from './schema.ts';
 
@@ -248,15 +249,6 @@ function digestWrites(digest: Digest, tables: ReadonlyMap<TableName, ReadonlyMap
       if (was !== undefined) removeRow(digest, written.key, was);
       if (written.row !== undefined) addRow(digest, written.key, encoded(written));
     }
-  }
-}
-
-function soundRow(table: TableName, key: Uint8Array, stored: Uint8Array): Row<TableName> | undefined {
-  try {
-    return decodeRow(table, stored, key);
-  } catch (error) {
-    if (error instanceof RowDamaged) return undefined;
-    throw error;
   }
 }
 

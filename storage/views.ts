@@ -56,7 +56,7 @@ export const account = (reader: Reader, id: number): AccountRow | undefined => g
 /** All mailboxes of an account: INBOX first, the others by name. */
 export function mailboxes(reader: Reader, id: number): MailboxView[] {
   const out: MailboxView[] = [];
-  for (const { key, row } of scanRows(reader, 'mailbox', [id])) out.push({ id: key.mailbox, ...row });
+  for (const { key, row } of scanRows(reader, 'mailbox', [id], { skipDamaged: true })) out.push({ id: key.mailbox, ...row });
   const rank = (m: MailboxView): string => (m.name === 'INBOX' ? '' : m.name);
   return out.sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
 }
@@ -136,7 +136,7 @@ export const authFailures = (reader: Reader, key: string): Row<'authFailure'> | 
 /** One message of the outbound queue. */
 export function queued(reader: Reader, id: number): QueuedView | undefined {
   const row = getRow(reader, 'queue', { queue: id });
-  return row && { queue: id, row, recipients: [...scanRows(reader, 'queueRecipient', [id])].map((r) => ({ n: r.key.n, row: r.row })) };
+  return row && { queue: id, row, recipients: [...scanRows(reader, 'queueRecipient', [id], { skipDamaged: true })].map((r) => ({ n: r.key.n, row: r.row })) };
 }
 
 /** The outbound queue, oldest message first. */

@@ -3,8 +3,9 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { MemoryEngine } from '../../../storage/engines/memory.ts';
 import { encodeKey, type Key } from '../../../storage/rows.ts';
+import { contentOf } from '../../../protocols/mime/intake.ts';
 import type { TableName } from '../../../storage/schema.ts';
-import { mailboxByName, page } from '../../../storage/views.ts';
+import { mailboxByName, page, queued } from '../../../storage/views.ts';
 import { deliver, type House, house, message } from './house.ts';
 
 let h: House;
@@ -91,6 +92,46 @@ test.each([
   expect(await other.append('INBOX', message('for bob'))).toContain(' OK');
   expect(await other.say('SELECT INBOX')).toMatch(/\* 1 EXISTS[\s\S]* OK/);
   expect(h.crashed).toEqual([]);
+});
+
+test('SEARCH and LIST leave out what is damaged, and find the rest', async () => {
+  await deliver(
+    h,
+    ['one', 'two', 'three'].map((subject) => message(subject)),
+  );
+  flip('info', { blob: blobOf(2) });
+  const broken = mailboxByName(h.engine, h.account(), 'Archive')?.id ?? 0;
+  flip('mailbox', { account: h.account(), mailbox: broken });
+  const c = await h.dial().login();
+  await c.say('SELECT INBOX');
+  expect(await c.say('SEARCH FROM ann')).toMatch(/\* SEARCH 1 (2 )?3\r\n[\s\S]* OK/);
+  const listed = await c.say('LIST "" *');
+  expect(listed).toMatch(/INBOX[\s\S]* OK/);
+  expect(listed).not.toContain('Archive');
+  expect(h.crashed).toEqual([]);
+});
+
+test('a recipient whose row is damaged holds up no other', async () => {
+  const now = h.site.world.now();
+  const content = contentOf(Buffer.from(message('out')));
+  const remote = ['x@one.test', 'y@two.test'].map((address) => ({ address, notify: 0, orcpt: '' }));
+  const mail = {
+    envelopeFrom: 'alice@our.test',
+    content,
+    local: [],
+    remote,
+    ret: '',
+    envid: '',
+    smtputf8: false,
+    eightBit: false,
+    skip: 0,
+    account: 0,
+  } as const;
+  await h.store.ask('deliver', { now, expiryMs: 1_000, mails: [mail] });
+  flip('queueRecipient', { queue: 1, n: 0 });
+  const claimed = await h.store.ask('claimQueue', { now, leaseMs: 1_000, limit: 10, skipDomains: [] });
+  expect(claimed).toMatchObject({ due: [{ queue: 1, n: 1, domain: 'two.test' }] });
+  expect(queued(h.engine, 1)?.recipients.map((r) => r.n)).toEqual([1]);
 });
 
 test('the store refuses a command that meets damage, whole, and goes on', async () => {
