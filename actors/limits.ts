@@ -43,6 +43,8 @@ export const limits = {
   journalCommits: 100_000,
   /** Octets of disk kept for the commands that free room: without them a full site could not be emptied. */
   diskReserve: 16 * MiB,
+  /** Octets that an LSM engine keeps for its next start: it writes its log out before it serves. */
+  lsmBallast: 32 * MiB,
   collectPerCommit: 2_000,
   /** Messages that EXPUNGE or MOVE takes in one commit; more is several. */
   messagesPerCommit: 2_000,
