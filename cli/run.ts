@@ -7,9 +7,11 @@ import { realWorld } from '../actors/platform.ts';
 import { listenOn } from '../actors/sockets.ts';
 import { type ListenerSocket, supervise } from '../actors/supervisor.ts';
 import type { World } from '../actors/world.ts';
+import { type EngineKind, engineFiles } from '../storage/engines/open.ts';
 import { tree } from '../tree.ts';
 import { Failure } from './output.ts';
 import { clearTmp, enterData, place } from './place.ts';
+import { mustBe } from './site.ts';
 
 export interface RunOptions {
   /** Absolute. */
@@ -20,6 +22,8 @@ export interface RunOptions {
   /** The demo: passwords in clear from loopback, and logs to a descriptor of its own. */
   readonly demo: boolean;
   readonly output: 'inherit' | number;
+  /** Which engine a new site gets; one that there is must be of it. */
+  readonly engine: EngineKind | undefined;
 }
 
 /** Runs the site in this process until it is killed. Throws with one line when it cannot start. */
@@ -29,6 +33,7 @@ export async function runSite(options: RunOptions): Promise<void> {
   enterData(options.data, false);
   if (!holdAlone(place.supervisorLock))
     throw new Failure(`a site already runs on ${options.data}: mailsite status shows it; give another --data for another site`);
+  mustBe(options.engine, options.data);
   clearTmp();
   const listeners = bindListeners(options.listen, options.portOffset);
   for (const { name, address, port } of listeners) world.log('listener.open', { name, address, port });
@@ -47,6 +52,7 @@ export async function runSite(options: RunOptions): Promise<void> {
       '--supervisor',
       String(process.pid),
       ...(options.demo ? ['--demo'] : []),
+      ...(options.engine !== undefined ? ['--engine', options.engine] : []),
     ],
     env: childEnvironment(),
     cwd: '.',
@@ -99,7 +105,7 @@ function dropPrivileges(world: World): void {
     .map((line) => line.split(':'))
     .find(([name]) => name === 'mailsite');
   const [uid, gid] = own.uid !== 0 ? [own.uid, own.gid] : entry !== undefined ? [Number(entry[2]), Number(entry[3])] : [SPARE_UID, SPARE_UID];
-  for (const path of ['.', place.run, place.tmp, place.engine, `${place.engine}-lock`, place.log, place.lock, place.supervisorLock]) giveAway(path, uid, gid);
+  for (const path of ['.', place.run, place.tmp, place.log, place.lock, place.supervisorLock, ...engineFiles('.')]) giveAway(path, uid, gid);
   process.setgroups?.([]);
   process.setgid?.(gid);
   process.setuid?.(uid);

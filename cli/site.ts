@@ -1,65 +1,95 @@
 // How a verb reaches the site of a data directory: through its store when it runs, with the engine opened here when it
-// does not. Guarantees: never two writers, because whoever opens the engine for writing holds the lock file first.
+// does not. Guarantees: never two writers, because whoever opens the engine for writing holds the lock file first. An
+// engine that only one process opens is also read so: through the store of a site that runs, under the lock otherwise.
 
-import { existsSync, statSync } from 'node:fs';
 import type { Address } from '../actors/actor.ts';
 import { local } from '../actors/actor.ts';
 import { link } from '../actors/link.ts';
 import { holdAlone } from '../actors/lock.ts';
 import type { World } from '../actors/world.ts';
-import type { LmdbReader } from '../storage/engines/lmdb.ts';
+import { defaultEngine, type EngineKind, engineOf, openEngine, openView, type View } from '../storage/engines/open.ts';
 import { Store, type StoreProtocol } from '../storage/messages.ts';
 import { Failure } from './output.ts';
 import { becomeOwner, dataDirectory, enterData, place, unusable } from './place.ts';
 import { askSupervisor } from './running.ts';
 
 /** Enters the data directory of a site that is there, to look at it. */
-export async function enterSite(option: string | undefined): Promise<{ data: string; view: LmdbReader }> {
+export async function enterSite(world: World, option: string | undefined): Promise<{ data: string; view: View; engine: EngineKind }> {
   const data = dataDirectory(option);
   const none = new Failure(`${data} holds no site: start one with mailsite run or mailsite apply, or name another --data`);
   try {
     process.chdir(data);
     becomeOwner();
-    if (!existsSync(place.engine)) throw none;
-    const { openLmdbReader } = await import('../storage/engines/lmdb.ts');
-    return { data, view: openLmdbReader(place.engine) };
+    const engine = engineHere(data);
+    if (engine === null) throw none;
+    return { data, view: await viewOf(world, data, engine), engine };
   } catch (error) {
-    throw error === none || (error as NodeJS.ErrnoException).code === 'ENOENT' ? none : unusable(data, error);
+    if (error instanceof Failure) throw error;
+    throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? none : unusable(data, error);
   }
+}
+
+/** Throws when the site in `data`, the current directory, has another engine than `wanted`, or several. */
+export function mustBe(wanted: EngineKind | undefined, data: string): EngineKind | null {
+  const found = engineHere(data);
+  if (wanted !== undefined && found !== null && found !== wanted)
+    throw new Failure(`${data} holds a site on ${found}, not on ${wanted}: leave --engine away, or restore a snapshot of it into another --data`);
+  return found;
+}
+
+function engineHere(data: string): EngineKind | null {
+  try {
+    return engineOf('.');
+  } catch (error) {
+    throw new Failure(`${data} cannot be used: ${(error as Error).message}`);
+  }
+}
+
+async function viewOf(world: World, data: string, engine: EngineKind): Promise<View> {
+  if (engine === 'lmdb' || (await askSupervisor(world)) !== null) return openView('.', engine, place.readSocket);
+  beTheOnlyOne(data);
+  return openEngine('.', engine);
+}
+
+let alone = false;
+
+/** Takes the lock, for as long as this process lives. */
+function beTheOnlyOne(data: string): void {
+  alone ||= holdAlone(place.lock);
+  if (!alone) throw new Failure(`another process is writing to ${data}: let it end, then run this again`);
 }
 
 /** A site entered to be written: `view` is what is there (null: nothing yet), until `open`. */
 export interface Writable {
   readonly data: string;
-  readonly view: LmdbReader | null;
+  readonly view: View | null;
   /** Opens the store, ours or the running site's; from then on no site can start here until this process ends. */
   open(): Promise<{ store: Address<StoreProtocol>; running: boolean }>;
 }
 
-/** Enters the data directory, made where absent. */
-export async function writeSite(world: World, option: string | undefined): Promise<Writable> {
+/** Enters the data directory, made where absent. `wanted`: the engine of a new site. */
+export async function writeSite(world: World, option: string | undefined, wanted: EngineKind | undefined): Promise<Writable> {
   const data = dataDirectory(option);
   enterData(data, true);
-  const { openLmdbReader } = await import('../storage/engines/lmdb.ts');
-  const begun = (statSync(place.engine, { throwIfNoEntry: false })?.size ?? 0) > 0;
+  const engine = mustBe(wanted, data);
   try {
-    const view = begun ? openLmdbReader(place.engine) : null;
+    const view = engine === null ? null : await viewOf(world, data, engine);
     const open = async () => {
-      await view?.close(); // the library knows one environment of a file in a process
-      return openStoreOf(world, data);
+      await view?.close(); // an engine is open once in a process
+      return openStoreOf(world, data, engine ?? wanted ?? defaultEngine);
     };
     return { data, view, open };
   } catch (error) {
-    throw unusable(data, error);
+    throw error instanceof Failure ? error : unusable(data, error);
   }
 }
 
-async function openStoreOf(world: World, data: string): Promise<{ store: Address<StoreProtocol>; running: boolean }> {
+async function openStoreOf(world: World, data: string, engine: EngineKind): Promise<{ store: Address<StoreProtocol>; running: boolean }> {
   if ((await askSupervisor(world)) !== null) return { store: link(world, place.storeSocket, Store), running: true };
-  if (!holdAlone(place.lock)) throw new Failure(`another process is writing to ${data}: let it end, then run this again`);
+  beTheOnlyOne(data);
   try {
     const { openStore } = await import('../storage/process.ts');
-    const opened = await openStore(world, place.engine);
+    const opened = await openStore(world, '.', engine);
     return { store: local(opened.served), running: false };
   } catch (error) {
     throw unusable(data, error);

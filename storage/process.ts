@@ -3,7 +3,9 @@
 import { type Peer, type Running, run } from '../actors/actor.ts';
 import type { World } from '../actors/world.ts';
 import { storage } from './actor.ts';
-import { openLmdb } from './engines/lmdb.ts';
+import { DiskFull } from './engine.ts';
+import { type EngineKind, openEngine, type OwnEngine } from './engines/open.ts';
+import { serveReads } from './engines/readserver.ts';
 import type { StoreProtocol } from './messages.ts';
 
 export interface OpenStore {
@@ -11,14 +13,43 @@ export interface OpenStore {
   readonly crashed: Promise<unknown>;
   /** To be called when a process that reads the engine has ended. */
   clientGone(): void;
+  /** Lets other processes read at this socket, where the engine needs it. */
+  serveReads(path: string): void;
 }
 
-/** Opens the engine at `path`, made where absent, and recovers. The caller made sure that it is the only writer. */
-export async function openStore(world: World, path: string): Promise<OpenStore> {
-  const engine = openLmdb(path);
+/** Opens the engine in `folder`, made where absent, and recovers. The caller made sure that it is the only writer. */
+export async function openStore(world: World, folder: string, kind: EngineKind): Promise<OpenStore> {
+  const engine = await openWithRoom(world, folder, kind);
   const served = await run(world, storage, engine);
-  return { served, crashed: served.crashed, clientGone: () => engine.readersGone() };
+  return {
+    served,
+    crashed: served.crashed,
+    clientGone: () => engine.readersGone(),
+    serveReads(path) {
+      const { sequence, snapshot } = engine;
+      if (sequence !== undefined) serveReads(world, path, { sequence, snapshot });
+    },
+  };
 }
+
+/** An engine that finds no room to recover in is opened once there is some: no crash would make any. */
+async function openWithRoom(world: World, folder: string, kind: EngineKind): Promise<OwnEngine> {
+  let since: number | null = null;
+  for (;;) {
+    try {
+      const engine = await openEngine(folder, kind);
+      if (since !== null) world.log('store.room', { sinceMs: Math.round(world.monotonicMs() - since) });
+      return engine;
+    } catch (error) {
+      if (!(error instanceof DiskFull)) throw error;
+      if (since === null) world.log('store.full', { error: error.message });
+      since ??= world.monotonicMs();
+    }
+    await world.sleep(retryMs);
+  }
+}
+
+const retryMs = 1_000;
 
 const collectEveryMs = 60_000;
 const transferAgeMs = 60 * 60_000;

@@ -16,6 +16,8 @@ import { type Database, type RowPage, rocksdb } from './rocksdb.ts';
 
 export interface LsmEngine extends Engine {
   snapshot(): Snapshot;
+  /** Grows with each row that is written. */
+  sequence(): number;
   close(): Promise<void>;
 }
 
@@ -55,6 +57,7 @@ export async function openLsm(path: string): Promise<LsmEngine> {
     commit: async (writes, { reserve = false } = {}) => commit(state, writes, reserve),
     readersGone: () => {},
     snapshot: () => snapshotOf(db),
+    sequence: () => rocksdb.db_get_latest_sequence(db),
     close: () => new Promise((resolve, reject) => rocksdb.db_close(db, (error) => (error === null ? resolve() : reject(error)))),
   };
 }

@@ -42,6 +42,7 @@ interface Binding {
   db_open(database: Database, options: OpenOptions, done: (error: Error | null) => void): void;
   db_close(database: Database, done: (error: Error | null) => void): void;
   db_get_many_sync(database: Database, keys: readonly Uint8Array[], options: object): (Uint8Array | undefined)[];
+  db_get_latest_sequence(database: Database): number;
   db_get_property(database: Database, name: Uint8Array): string;
   /** A cursor is at one commit from its birth to its end. */
   iterator_init(database: Database, options: CursorOptions): Cursor;

@@ -25,7 +25,7 @@ test('mail, quota and the queue by destination: how many, how old, when next, an
   } as const;
   await store.ok('reportQueue', { outcomes: far.map(({ queue, n }) => ({ ...outcome, queue, n })), mails: [] });
 
-  const found = look(store.engine, '/data', 4_096, null);
+  const found = look(store.engine, { data: '/data', engine: 'lmdb', diskOctets: 4_096 }, null);
   expect(found).toMatchObject({
     host: 'mail.example.test',
     rev: 1,
@@ -56,15 +56,19 @@ test('a site without a document says what to do, a running one lists its listene
   const process = { role: 'edge', pid: 7, startedAt: 0, restarts: 0, ready: 1 };
   const page = Bun.stripANSI(
     draw(
-      look(store.engine, '/data', 0, {
-        pid: 5,
-        startedAt: 0,
-        processes: [
-          { ...process, index: 0 },
-          { ...process, index: 1, pid: 8, restarts: 2, ready: 0 },
-        ],
-        listeners: [{ name: 'smtp', address: '::', port: 25 }],
-      }),
+      look(
+        store.engine,
+        { data: '/data', engine: 'lmdb', diskOctets: 0 },
+        {
+          pid: 5,
+          startedAt: 0,
+          processes: [
+            { ...process, index: 0 },
+            { ...process, index: 1, pid: 8, restarts: 2, ready: 0 },
+          ],
+          listeners: [{ name: 'smtp', address: '::', port: 25 }],
+        },
+      ),
       60_000,
     ),
   );
