@@ -12,7 +12,17 @@ import { join } from 'node:path';
 import { assert } from '../../actors/assert.ts';
 import { limits } from '../../actors/limits.ts';
 import { DiskFull, type Engine, type Reader, type Snapshot, type Write } from '../engine.ts';
-import { type Database, type RowPage, rocksdb } from './rocksdb.ts';
+import type { Binding, Database, RowPage } from './rocksdb.ts';
+
+let rocksdb: Binding;
+
+async function load(): Promise<Binding> {
+  try {
+    return (await import('./rocksdb.ts')).rocksdb;
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === 'ENOSPC' ? new DiskFull((error as Error).message) : error;
+  }
+}
 
 export interface LsmEngine extends Engine {
   snapshot(): Snapshot;
@@ -45,7 +55,8 @@ const reading = { keyEncoding: 'buffer', valueEncoding: 'buffer', fillCache: tru
 export async function openLsm(path: string): Promise<LsmEngine> {
   mkdirSync(path, { recursive: true, mode: 0o700 });
   const ballast = join(path, 'ballast');
-  if (roomIn(path) < limits.lsmBallast) rmSync(ballast, { force: true });
+  if (roomIn(path) < limits.lsmBallast) rmSync(ballast, { force: true }); // first of all: the native part is unpacked next
+  rocksdb = await load();
   const db = rocksdb.db_init(path);
   await new Promise<void>((resolve, reject) =>
     rocksdb.db_open(db, options, (error) => (error === null ? resolve() : reject(isFull(error) ? new DiskFull(error.message) : error))),
@@ -76,10 +87,11 @@ function commit(state: State, writes: readonly Write[], reserve: boolean): void 
   const { db, path } = state;
   if (state.broken !== null) throw state.broken;
   const left = roomIn(path);
-  const needed = need(writes) + Number(rocksdb.db_get_property(db, memtables));
-  if (!reserve && left < limits.diskReserve + needed) throw new DiskFull(`${left} octets are left`);
+  const needed = need(writes);
+  const unwritten = Number(rocksdb.db_get_property(db, memtables));
+  if (!reserve && left < limits.diskReserve + needed + unwritten) throw new DiskFull(`${left} octets are left`);
   if (reserve && left < needed) dropBallast(state);
-  else if (!state.hasBallast && left > limits.diskReserve + needed + 2 * limits.lsmBallast) takeBallast(state);
+  else if (!state.hasBallast && left > limits.diskReserve + needed + unwritten + limits.lsmBallast) takeBallast(state);
   const batch = rocksdb.batch_init();
   for (const [key, value] of writes) {
     if (value === null) rocksdb.batch_del(batch, key, none);

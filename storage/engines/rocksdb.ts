@@ -37,7 +37,7 @@ export interface RowPage {
   readonly finished: boolean;
 }
 
-interface Binding {
+export interface Binding {
   db_init(path: string): Database;
   db_open(database: Database, options: OpenOptions, done: (error: Error | null) => void): void;
   db_close(database: Database, done: (error: Error | null) => void): void;
