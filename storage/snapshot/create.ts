@@ -9,7 +9,7 @@ import { assert } from '../../actors/assert.ts';
 import { limits } from '../../actors/limits.ts';
 import { digestOf } from '../digest.ts';
 import type { Reader } from '../engine.ts';
-import { unpackKeys } from '../journal.ts';
+import { unpackKeys, unpackSums } from '../journal.ts';
 import { decodeKey, encodeKey, getRow, octetText, prefixRange, type Row, scanRows, soundRow, tableOf } from '../rows.ts';
 import { type TableName, tables } from '../schema.ts';
 import { config } from '../views.ts';
@@ -81,10 +81,13 @@ export async function createSnapshot(view: Reader, place: Place, options: Create
   const last = options.after ?? (await newest(place, site.lineage, keys.dataKey));
   const known = last && (await lookBack(place, keys.dataKey, last, options));
   if (last && known) {
-    const same = sameOrForked(site, last);
+    const same = sameOrForked(view, site, last);
     if (same && known.whole) return { kind: 'same', ...last, written: 0, reused: 0, read: 0 };
   }
-  await writeLineage(place, keys.dataKey, site.lineage, keys.createdAt, keys.wrapped);
+  if (!(await writeLineage(place, keys.dataKey, site.lineage, keys.createdAt, keys.wrapped)))
+    throw new Forked(
+      'the place holds snapshots of this site under another key: the data is a copy from before its first snapshot. Restore a snapshot instead, or give the copy another place',
+    );
   const job = new Job(view, place, keys.dataKey, options);
   const touched = last && known?.whole && !options.full ? touchedSince(view, last, site) : null;
   const made = last && touched ? await increment(job, last, touched) : await base(job, last, known ?? null);
@@ -150,12 +153,15 @@ async function lookBack(place: Place, dataKey: Uint8Array, { manifest }: Last, o
   }
 }
 
-function sameOrForked(site: Row<'site'>, { manifest, secrets }: Last): boolean {
-  if (manifest.commit < site.commit) return false;
+/** Is this the state of the last snapshot? Throws Forked when that is not a part of this history. */
+function sameOrForked(view: Reader, site: Row<'site'>, { manifest, secrets }: Last): boolean {
   const { rows, sumA, sumB } = secrets.digest;
   if (manifest.commit === site.commit && rows === site.rows && sumA === site.sumA && sumB === site.sumB) return true;
+  const then = manifest.commit < site.commit ? getRow(view, 'journal', { commit: manifest.commit }) : null;
+  const sums = then && unpackSums(then);
+  if (then !== null && (!sums || (sums.sumA === sumA && sums.sumB === sumB))) return false;
   throw new Forked(
-    `the place holds commit ${manifest.commit} of this site, which is at ${site.commit} here: the data is an older copy. Restore the snapshot instead, or give the copy another place`,
+    `the place holds commit ${manifest.commit} of this site, which is at ${site.commit} here with another past: the data is an older copy. Restore the snapshot instead, or give the copy another place`,
   );
 }
 
