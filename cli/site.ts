@@ -51,9 +51,9 @@ function mustKnow(view: Pinnable): void {
 
 /** Before a site is started: a store that cannot be served is said once, here, and not by a child again and again. */
 export async function refuseNewer(): Promise<void> {
-  const engine = engineOf('.');
-  if (engine === null) return;
-  const view = engine === 'lmdb' ? await openView('.', engine, place.readSocket) : await openEngine('.', engine);
+  // an engine that one process opens is the store's: it says so itself (cli/role.ts)
+  if (engineOf('.') !== 'lmdb') return;
+  const view = await openView('.', 'lmdb', place.readSocket);
   try {
     mustKnow(view);
   } finally {
