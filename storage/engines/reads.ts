@@ -27,7 +27,7 @@ export const SAME = 2;
 export const ROWS = 3;
 export const ROWS_AND_MORE = 4;
 
-export const questionHead = 6;
+const questionHead = 6;
 export const answerHead = 13;
 
 /** Tells a value from others under its key. Never 0. */

@@ -42,7 +42,7 @@ test('mail, quota and the queue by destination: how many, how old, when next, an
     'site  mail.example.test, rev 1',
     'runs  no: start it with mailsite run, or mailsite install',
     'mail  1 message, 1.0 kB, in 12 mailboxes of 2 accounts',
-    'data  /data, 4.1 kB on disk',
+    'data  /data, 4.1 kB on disk, lmdb',
     '',
     'Queue',
     '  to          recipients  oldest  next attempt  last error',
