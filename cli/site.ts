@@ -7,7 +7,7 @@ import { local } from '../actors/actor.ts';
 import { link } from '../actors/link.ts';
 import { holdAlone } from '../actors/lock.ts';
 import type { World } from '../actors/world.ts';
-import { defaultEngine, type EngineKind, engineOf, openEngine, openView, type View } from '../storage/engines/open.ts';
+import { defaultEngine, type EngineKind, engineFiles, engineOf, openEngine, openView, type View } from '../storage/engines/open.ts';
 import { Store, type StoreProtocol } from '../storage/messages.ts';
 import { knownSchema, NewerStore } from '../storage/migrate.ts';
 import { Failure } from './output.ts';
@@ -21,7 +21,8 @@ export async function enterSite(world: World, option: string | undefined): Promi
   try {
     process.chdir(data);
     becomeOwner();
-    const engine = engineHere(data);
+    // a file that was never begun is no site, and says so when it is opened
+    const engine = engineHere(data) ?? (engineFiles('.').length > 0 ? defaultEngine : null);
     if (engine === null) throw none;
     const view = await viewOf(world, data, engine);
     mustKnow(view);
