@@ -23,6 +23,7 @@ parts=(
   'flood       hostile/flood.test.ts'
   'full        crash/full.test.ts'
   'kill        crash/kill.test.ts'
+  'compact     crash/compact.test.ts'
   'bare        container/bare.test.ts'
   'booted      container/booted.test.ts'
 )
