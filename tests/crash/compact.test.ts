@@ -189,6 +189,7 @@ describe('compact', () => {
       else await sleep(random() * usual * 2);
       if (random() < 0.2) {
         await site.kill();
+        await sleep(100); // RestartSec of the unit
         site.launch();
       } else signal(store);
       if ((await running).code === 0) counts.answered++;
@@ -220,6 +221,7 @@ async function killVerb(random: () => number, usual: number): Promise<void> {
   await sleep(100 + random() * usual);
   child.kill('SIGKILL');
   await child.exited;
+  await sleep(100);
   await must([executable, 'check', '--deep', '--json', '--data', site.data]);
   await site.start();
 }
