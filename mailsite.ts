@@ -37,7 +37,9 @@ const verbs: Readonly<Record<string, Verb>> = {
   apply: verb('FILE', ['data', 'json'], 'make a document the configuration in force (- reads stdin)', async (given) =>
     (await import('./cli/apply.ts')).apply(given),
   ),
-  status: verb('', ['data', 'json'], 'the site at a glance: mail, queue, processes', async (given) => (await import('./cli/status.ts')).status(given)),
+  status: verb('', ['data', 'space', 'json'], 'the site at a glance: mail, queue, processes; or where its octets are', async (given) =>
+    given.space ? (await import('./cli/space.ts')).space(given) : (await import('./cli/status.ts')).status(given),
+  ),
   check: verb('', ['data', 'deep', 'json'], 'prove that the data is whole; says every problem', async (given) => (await import('./cli/check.ts')).check(given)),
   compact: verb('', ['data', 'json'], 'give the room of deleted mail back to the disk, while the site runs', async (given) =>
     (await import('./cli/compact.ts')).compact(given),

@@ -15,6 +15,7 @@ export const options = {
   'port-offset': { value: 'N', about: 'added to each standard port' },
   json: { value: null, about: 'answer in JSON' },
   deep: { value: null, about: 'also hash every message body' },
+  space: { value: null, about: 'where the octets are: by what, by account, by mailbox, and what compact would give back' },
   document: { value: null, about: 'the JSON Schema of the document, not of the tables' },
   print: { value: null, about: 'print the unit and change nothing' },
   bin: { value: 'FILE', about: 'where the executable goes' },
@@ -32,6 +33,7 @@ export interface Arguments {
   readonly portOffset: number | undefined;
   readonly json: boolean;
   readonly deep: boolean;
+  readonly space: boolean;
   readonly document: boolean;
   readonly print: boolean;
   readonly bin: string | undefined;
@@ -70,6 +72,7 @@ export function parseArguments(argv: readonly string[], allowed: readonly Option
     portOffset: whole(given, 'port-offset', 60_000),
     json: given.has('json'),
     deep: given.has('deep'),
+    space: given.has('space'),
     document: given.has('document'),
     print: given.has('print'),
     bin: given.get('bin'),

@@ -33,11 +33,18 @@ interface TreeStats {
 }
 type Within = { readonly transaction?: Transaction };
 
+/** Octets: of the file, of its pages in use, and of those that are free. */
+export interface Pages {
+  readonly file: number;
+  readonly inUse: number;
+  readonly free: number;
+}
 export interface LmdbReader extends Reader {
   /** Pins one commit. Pages freed meanwhile are not used again until it is released. */
   snapshot(): Snapshot;
   /** Goes on with the file that is in place now, when it is another one. */
   reopen(): void;
+  pages(): Pages;
   close(): Promise<void>;
 }
 export interface LmdbEngine extends Engine {
@@ -128,6 +135,10 @@ export function openLmdbReader(path: string): LmdbReader {
       if (fileInPlace(path) === at.file) return;
       leave(at);
       at = openInPlace(path);
+    },
+    pages() {
+      const { used, all, size } = pagesOf(at);
+      return { file: statSync(at.file).size, inUse: used * size, free: Math.max(0, all - used) * size };
     },
     close: () => at.db.close(),
   };
