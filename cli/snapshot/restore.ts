@@ -7,7 +7,7 @@ import { holdAlone } from '../../actors/lock.ts';
 import { realWorld } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
 import { DiskFull } from '../../storage/engine.ts';
-import { openLmdb } from '../../storage/engines/lmdb.ts';
+import { loadLmdb } from '../../storage/engines/lmdb.ts';
 import { CannotExtract, extract } from '../../storage/snapshot/extract.ts';
 import type { Place } from '../../storage/snapshot/place.ts';
 import { openSnapshot } from '../../storage/snapshot/read.ts';
@@ -68,7 +68,7 @@ async function whole(world: World, place: Place, { manifest }: Found, key: Uint8
 }
 
 async function load(snapshot: Parameters<typeof restoreSnapshot>[1], options: Parameters<typeof restoreSnapshot>[2]): Promise<Restored> {
-  const engine = openLmdb(paths.restoring);
+  const engine = loadLmdb(paths.restoring, true);
   try {
     const restored = await restoreSnapshot(engine, snapshot, options);
     await engine.close();

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { realWorld } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
-import { openLmdb } from '../../storage/engines/lmdb.ts';
+import { loadLmdb } from '../../storage/engines/lmdb.ts';
 import type { Place } from '../../storage/snapshot/place.ts';
 import { openSnapshot } from '../../storage/snapshot/read.ts';
 import { NotTheSame, restoreSnapshot } from '../../storage/snapshot/restore.ts';
@@ -78,7 +78,7 @@ async function rehearse(
 ): Promise<string[]> {
   const near = join(dataDirectory(given.data), paths.tmp);
   const folder = mkdtempSync(join(existsSync(near) ? near : tmpdir(), 'verify-'));
-  const engine = openLmdb(join(folder, paths.engine));
+  const engine = loadLmdb(join(folder, paths.engine), false);
   try {
     const { problems } = await restoreSnapshot(engine, await openSnapshot(place, manifest, key), { world, lineage: 'verify', deep: true, progress: step });
     return problems.map(({ rule, what }) => `${rule}: ${what}`);

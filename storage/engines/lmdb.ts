@@ -5,8 +5,9 @@
 // A compacted file takes the place of the old one while other processes have that mapped (storage/engines/succession.ts).
 // An engine or a reader is therefore an object whose database may change underneath; what a snapshot holds stays.
 
-import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, fdatasync, fsyncSync, openSync, readSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { promisify } from 'node:util';
 import { open, type RangeOptions, type RootDatabase } from 'lmdb';
 import { assert } from '../../actors/assert.ts';
 import { limits } from '../../actors/limits.ts';
@@ -85,6 +86,50 @@ export function openLmdb(path: string): LmdbEngine {
         at = next;
       }),
     close: () => at.db.close(),
+  };
+}
+
+/** Octets after which a load asks the disk to begin with what was written: at the end little is left to do. */
+const loadAhead = 64 * 1024 * 1024;
+
+/**
+ * A new file at `path`, to be filled and then put in place. Its commits are not durable when they resolve: all of them are
+ * when `close` has resolved, and until then a loss of power may tear the file. Not `lasting`: they never are.
+ */
+export function loadLmdb(path: string, lasting: boolean): LmdbEngine {
+  begin(path);
+  const at: Open = { file: path, db: open<Uint8Array, Uint8Array>({ path, ...options, noSync: true }) as Db, held: 0, left: false };
+  const descriptor = openSync(path, 'r');
+  let ahead = 0;
+  let syncing: Promise<void> = Promise.resolve();
+  let settled = true;
+  const sync = (): void => {
+    settled = false;
+    ahead = 0;
+    // one that failed is not tried again: it would say yes
+    syncing = syncing.then(() => promisify(fdatasync)(descriptor));
+    syncing.then(
+      () => {
+        settled = true;
+      },
+      () => {},
+    );
+  };
+  return {
+    ...readerOf(() => at.db, {}),
+    name: 'lmdb',
+    async commit(writes, options) {
+      await commit(at, writes, options?.reserve === true);
+      for (const [, value] of writes) ahead += value?.length ?? 0;
+      if (lasting && settled && ahead >= loadAhead) sync();
+    },
+    readersGone: () => void at.db.readerCheck(),
+    snapshot: () => snapshotOf(at),
+    async close() {
+      await at.db.close();
+      if (lasting) sync();
+      await syncing.finally(() => closeSync(descriptor));
+    },
   };
 }
 
@@ -279,6 +324,7 @@ const readerOf = (db: () => Db, within: Within): Reader => ({
   refresh() {
     if (within.transaction === undefined) db().resetReadTxn();
   },
+  mapped: true,
 });
 
 function snapshotOf(at: Open): Snapshot {
