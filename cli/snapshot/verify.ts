@@ -2,7 +2,7 @@
 // restored into a scratch folder, checked by every rule down to the hash of every body, and thrown away.
 
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { realWorld } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
@@ -19,6 +19,7 @@ import { chosen, dataKey, type Found, fromPlace, idOf, plainly } from './source.
 
 export async function verify(given: Arguments): Promise<number> {
   const world = realWorld(() => {});
+  setPriority(constants.priority.PRIORITY_LOW); // a site may be serving beside it
   return plainly(async () => {
     const place = await fromPlace(world, given);
     const found = await chosen(place, given.at);

@@ -268,13 +268,18 @@ function need(writes: readonly Write[]): number {
   let rows = 0;
   for (const [key, value] of writes) {
     octets += key.length + 2 * (value?.length ?? 0);
-    if (last === null || ++rows === neighbours.rows || Buffer.compare(last.subarray(0, neighbours.octets), key.subarray(0, neighbours.octets)) !== 0) {
+    if (last === null || ++rows === neighbours.rows || !beginAlike(last, key)) {
       octets += page;
       rows = 0;
     }
     last = key;
   }
   return octets;
+}
+
+function beginAlike(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < neighbours.octets; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** Pages: those in use, and those that the file has; a page has `size` octets. */

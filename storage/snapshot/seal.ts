@@ -37,7 +37,12 @@ interface Packed {
 type Allocate = (size: number) => Buffer;
 
 /** The sealed octets of `plain` and their name (64 hex digits). zstd runs off this thread: several at a time go faster. */
-export async function sealObject(dataKey: Uint8Array, kind: string, plain: Uint8Array, memory: Allocate = Buffer.allocUnsafe): Promise<{ name: string; octets: Uint8Array }> {
+export async function sealObject(
+  dataKey: Uint8Array,
+  kind: string,
+  plain: Uint8Array,
+  memory: Allocate = Buffer.allocUnsafe,
+): Promise<{ name: string; octets: Uint8Array }> {
   const octets = encrypt(dataKey, kind, smaller(plain, looksPacked(plain) ? plain : await Bun.zstdCompress(plain, { level: 1 })), memory);
   return { name: objectName(octets), octets };
 }
