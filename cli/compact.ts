@@ -13,7 +13,7 @@ const POLL_MS = 200;
 
 export async function compact(given: Arguments): Promise<void> {
   const world = realWorld(() => {});
-  const { data, view } = await enterSite(given.data); // a site that is not there is not made
+  const { data, view } = await enterSite(world, given.data); // a site that is not there is not made
   await view.close();
   const { store, running } = await (await writeSite(world, data)).open();
   const bar = progress('compacting', given.json, () => world.monotonicMs());
@@ -24,6 +24,11 @@ export async function compact(given: Arguments): Promise<void> {
     throw new Failure(`the store ended before it was done (${error.message}): the site is whole, run this again`);
   });
   bar.end();
+  if ('refused' in answer && answer.refused === 'unneeded') {
+    if (given.json) printJsonLine({ ok: true, before: null, after: null, freed: 0, ms: 0, running, note: answer.detail });
+    else print(`Nothing to do: ${answer.detail}.`);
+    return;
+  }
   if ('refused' in answer) throw new Failure(`${data} was not compacted: ${answer.detail || answer.refused}; the site is as it was`);
   const { before, after } = answer;
   const ms = Math.round(world.monotonicMs() - began);

@@ -1,26 +1,25 @@
 // `mailsite status`: the site at a glance. It reads the engine directly and asks the supervisor for its processes, so it
 // answers when the site is down and when it is busy.
 
-import { statSync } from 'node:fs';
 import { realWorld } from '../actors/platform.ts';
 import type { World } from '../actors/world.ts';
 import type { Reader } from '../storage/engine.ts';
+import { type EngineKind, engineOctets } from '../storage/engines/open.ts';
 import { getRow, RowDamaged, scanRows } from '../storage/rows.ts';
 import { listed } from '../storage/scrub.ts';
 import type { RowOf, tables } from '../storage/schema.ts';
 import { certificate, config } from '../storage/views.ts';
 import type { Arguments } from './arguments.ts';
 import { bold, count, print, printJson, size, span, table } from './output.ts';
-import { place } from './place.ts';
 import { askSupervisor, type Processes } from './running.ts';
 import { enterSite } from './site.ts';
 
 export async function status(given: Arguments): Promise<void> {
   const world = realWorld(() => {});
-  const { data, view } = await enterSite(given.data);
+  const { data, view, engine } = await enterSite(world, given.data);
   const processes = await askSupervisor(world);
   const now = world.now();
-  const found = look(view, data, statSync(place.engine).size, processes, await parked(world, view));
+  const found = look(view, { data, engine, diskOctets: engineOctets('.') }, processes, await parked(world, view));
   if (given.json) printJson(found);
   else print(draw(found, now));
 }
@@ -41,7 +40,13 @@ type Status = ReturnType<typeof look>;
 type Snapshots = Awaited<ReturnType<typeof parked>>;
 
 /** All that there is to say, as `--json` says it. Times in ms since the epoch. */
-export function look(view: Reader, data: string, diskOctets: number, processes: Processes | null, snapshots: Snapshots = null) {
+interface On {
+  readonly data: string;
+  readonly engine: EngineKind;
+  readonly diskOctets: number;
+}
+
+export function look(view: Reader, on: On, processes: Processes | null, snapshots: Snapshots = null) {
   view.refresh();
   const configured = unlessDamaged(() => config(view)) ?? null;
   const host = configured?.document.host ?? null;
@@ -51,9 +56,8 @@ export function look(view: Reader, data: string, diskOctets: number, processes: 
     host,
     rev: configured?.rev ?? 0,
     appliedAt: configured?.appliedAt ?? null,
-    data,
+    ...on,
     commit: site?.commit ?? 0,
-    diskOctets,
     ...totals(view),
     damage: listed(view).map(({ table, key, what, foundAt }) => ({ table, key: Buffer.from(key).toString('hex'), what, foundAt })),
     scrubbedAt: scrubbedAt(view),
@@ -150,7 +154,7 @@ function head(s: Status, now: number): string {
     ['site', s.host === null ? 'not configured: give it a document with mailsite apply' : `${s.host}, rev ${s.rev}`],
     ['runs', s.supervisor === null ? 'no: start it with mailsite run, or mailsite install' : `yes, since ${span(now - s.supervisor.startedAt)}`],
     ['mail', `${count(s.messages, 'message')}, ${size(s.octets)}, in ${count(s.mailboxes, 'mailbox')} of ${count(s.accounts, 'account')}`],
-    ['data', `${s.data}, ${size(s.diskOctets)} on disk`],
+    ['data', `${s.data}, ${size(s.diskOctets)} on disk, ${s.engine}`],
   ];
   if (s.damage.length > 0) {
     const [first] = s.damage;

@@ -199,6 +199,7 @@ const pauseMs = { idle: 2, busy: 15 };
 async function compact(state: State, now: number): Promise<Answer<P, 'compact'> | Refusal> {
   const { engine, world } = state;
   if (state.compacting !== null) return refuse('busy', 'it is being compacted already');
+  if (!engine.compact && !engine.fresh) return refuse('unneeded', `${engine.name} gives room back by itself, as it goes`);
   state.compacting = { done: 0, total: 1 };
   const began = world.monotonicMs();
   try {

@@ -1,10 +1,12 @@
 // What each commit touched: commit number → keys, not values. Guarantees: the distinct keys of the journal rows above N,
-// with their present values, are the difference between commit N and now, for every N at or above the journal's floor.
+// with their present values, are the difference between commit N and now, for every N at or above the journal's floor; a
+// row also says which digest the site had then, so that two histories are told apart at any commit that both have.
 
 import { assert } from '../actors/assert.ts';
 import { limits } from '../actors/limits.ts';
 import { site } from './commands/site.ts';
 import type { Digest } from './digest.ts';
+import { tables } from './schema.ts';
 import type { Batch } from './tx.ts';
 
 /** Old rows removed by a commit, while there are too many: more than it adds, so that the journal shrinks again. */
@@ -19,7 +21,7 @@ export function sealBatch(batch: Batch): number {
   const digest: Digest = { rows: row.rows, sumA: row.sumA, sumB: row.sumB };
   batch.digested(digest);
   batch.put('site', {}, { ...row, ...digest, commit, journalFloor: floor });
-  batch.put('journal', { commit }, packKeys(batch.touched('journal')));
+  batch.put('journal', { commit }, packKeys([...batch.touched('journal'), packSums(digest)]));
   return commit;
 }
 
@@ -38,7 +40,32 @@ function packKeys(keys: readonly Uint8Array[]): Uint8Array {
   return row;
 }
 
-export function unpackKeys(row: Uint8Array): Uint8Array[] {
+export const unpackKeys = (row: Uint8Array): Uint8Array[] => unpack(row).filter((key) => !isSums(key));
+
+type Sums = Pick<Digest, 'sumA' | 'sumB'>;
+
+/** The digest of the site since that commit; null: the row was written before rows said so. */
+export function unpackSums(row: Uint8Array): Sums | null {
+  const key = unpack(row).find(isSums);
+  if (!key) return null;
+  const view = new DataView(key.buffer, key.byteOffset, key.length);
+  return { sumA: view.getUint32(1), sumB: view.getUint32(5) };
+}
+
+// The key of the site is nothing but its table. Where one is longer, the sums follow.
+const sumsSize = 9;
+const isSums = (key: Uint8Array): boolean => key.length === sumsSize && key[0] === tables.site.number;
+
+function packSums({ sumA, sumB }: Sums): Uint8Array {
+  const key = new Uint8Array(sumsSize);
+  const view = new DataView(key.buffer);
+  view.setUint8(0, tables.site.number);
+  view.setUint32(1, sumA);
+  view.setUint32(5, sumB);
+  return key;
+}
+
+function unpack(row: Uint8Array): Uint8Array[] {
   const keys: Uint8Array[] = [];
   let at = 0;
   while (at < row.length) {

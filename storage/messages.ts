@@ -18,6 +18,7 @@ export const refusals = {
   locked: 'the configuration is locked by a portal',
   conflict: 'the row changed under the caller',
   inboxStays: 'INBOX cannot be deleted',
+  unneeded: 'the engine gives room back by itself',
   damaged: 'a row that it needs is damaged: nothing was done',
 } as const;
 export type RefusalCode = keyof typeof refusals;

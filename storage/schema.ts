@@ -132,7 +132,7 @@ export const tables = {
   ),
   garbage: table(14, { blob: 'u64' }, { chunks: u32 }, 'blob rows are gone, chunks are still to be removed'),
   vanished: table(15, { mailbox: 'u32', modseq: 'u64' }, { ranges: list(u32, 200_000) }, 'expunged UIDs, [low, high] pairs (RFC 7162)'),
-  journal: raw(16, { commit: 'u64' }, 'the keys this commit touched: u16 length and octets each'),
+  journal: raw(16, { commit: 'u64' }, 'the keys this commit touched: u16 length and octets each; behind the one of the site, the sums of its digest since'),
   queue: table(
     17,
     { queue: 'u64' },

@@ -36,6 +36,8 @@ const lookMs = 3_600_000;
 const sliceRows = 500;
 const sliceOctets = 1024 * 1024;
 const pauseMs = 250;
+/** Between two commits that keep how far it is: a crash loses no more. */
+const sayMs = 30_000;
 
 /** Scrubs for as long as the store lives. */
 export async function scrubber(world: World, engine: Engine, store: Running<StoreProtocol>, options: ScrubOptions): Promise<never> {
@@ -55,6 +57,8 @@ export async function scrubOnce(world: World, engine: Engine, store: Running<Sto
   engine.refresh();
   const from = sound(() => getRow(engine, 'scrub', {}))?.next ?? new Uint8Array(0);
   let next = from;
+  let unsaid = { rows: 0, bodies: 0 };
+  let saidMs = began;
   do {
     engine.refresh();
     const slice = lookAt(engine, next);
@@ -63,8 +67,13 @@ export async function scrubOnce(world: World, engine: Engine, store: Running<Sto
       const known = sound(() => engine.get(encodeKey('damage', nameOf(f.key))));
       if (known === undefined) world.log('store.damaged', { table: f.table, key: Buffer.from(f.key).toString('hex'), what: f.what });
     }
-    const { rows, bodies, found } = slice;
-    if (isRefusal(await s.ask('scrubbed', { now: world.now(), next, rows, bodies, found }))) return; // a full disk: later
+    const { found } = slice;
+    unsaid = { rows: unsaid.rows + slice.rows, bodies: unsaid.bodies + slice.bodies };
+    if (found.length > 0 || next.length === 0 || world.monotonicMs() - saidMs >= sayMs) {
+      if (isRefusal(await s.ask('scrubbed', { now: world.now(), next, ...unsaid, found }))) return; // a full disk: later
+      unsaid = { rows: 0, bodies: 0 };
+      saidMs = world.monotonicMs();
+    }
     if (found.length > 0) await mendAll(s, slice.found);
     if (next.length > 0) await world.sleep(pauseMs);
   } while (next.length > 0);
@@ -219,7 +228,7 @@ const copyFirst: ReadonlySet<string> = new Set<TableName>(['mailbox', 'account',
 async function mendRow(s: Scrub, { table, key }: Found): Promise<string> {
   const derived = async (): Promise<string> => howOf(await s.ask('mend', { key, row: new Uint8Array(0) }));
   const copied = async (): Promise<string> => {
-    const row = (await s.options.spare?.row(key)) ?? null;
+    const row = (await (await s.options.spare?.())?.row(key)) ?? null;
     return row === null ? 'no' : howOf(await s.ask('mend', { key, row }));
   };
   const ways = copyFirst.has(table) ? [copied, derived] : [derived, table === 'info' ? () => mendInfo(s, key) : copied, copied];
@@ -248,7 +257,7 @@ async function mendBody(s: Scrub, { key }: Found): Promise<string> {
   const row = sound(() => getRow(s.engine, 'blob', { blob }));
   if (row === undefined) return 'no';
   if (bodyDamage(s.engine, blob, row) === null) return saying(await s.ask('mendBody', { blob, first: 0, chunks: [], last: true }), 'sound');
-  const { spare } = s.options;
+  const spare = (await s.options.spare?.()) ?? null;
   if (spare === null || !(await isGood(spare.body(row.hash), row))) return 'no';
   let first = 0;
   let chunks: Uint8Array[] = [];

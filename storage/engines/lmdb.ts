@@ -107,7 +107,11 @@ export function loadLmdb(path: string, lasting: boolean): LmdbEngine {
     settled = false;
     ahead = 0;
     // one that failed is not tried again: it would say yes
-    syncing = syncing.then(() => promisify(fdatasync)(descriptor));
+    syncing = syncing
+      .then(() => promisify(fdatasync)(descriptor))
+      .catch((error) => {
+        throw error.code === 'ENOSPC' || error.code === 'EDQUOT' ? new DiskFull(error.message) : error;
+      });
     syncing.then(
       () => {
         settled = true;

@@ -9,8 +9,8 @@ import { assert } from '../../actors/assert.ts';
 import { limits } from '../../actors/limits.ts';
 import { digestOf } from '../digest.ts';
 import type { Reader } from '../engine.ts';
-import { unpackKeys } from '../journal.ts';
-import { decodeKey, decodeRow, encodeKey, getRow, octetText, prefixRange, type Row, scanRows, tableOf } from '../rows.ts';
+import { unpackKeys, unpackSums } from '../journal.ts';
+import { decodeKey, encodeKey, getRow, octetText, prefixRange, type Row, scanRows, soundRow, tableOf } from '../rows.ts';
 import { type TableName, tables } from '../schema.ts';
 import { config } from '../views.ts';
 import {
@@ -81,10 +81,13 @@ export async function createSnapshot(view: Reader, place: Place, options: Create
   const last = options.after ?? (await newest(place, site.lineage, keys.dataKey));
   const known = last && (await lookBack(place, keys.dataKey, last, options));
   if (last && known) {
-    const same = sameOrForked(site, last);
+    const same = sameOrForked(view, site, last);
     if (same && known.whole) return { kind: 'same', ...last, written: 0, reused: 0, read: 0 };
   }
-  await writeLineage(place, keys.dataKey, site.lineage, keys.createdAt, keys.wrapped);
+  if (!(await writeLineage(place, keys.dataKey, site.lineage, keys.createdAt, keys.wrapped)))
+    throw new Forked(
+      'the place holds snapshots of this site under another key: the data is a copy from before its first snapshot. Restore a snapshot instead, or give the copy another place',
+    );
   const job = new Job(view, place, keys.dataKey, options);
   const touched = last && known?.whole && !options.full ? touchedSince(view, last, site) : null;
   const made = last && touched ? await increment(job, last, touched) : await base(job, last, known ?? null);
@@ -150,12 +153,15 @@ async function lookBack(place: Place, dataKey: Uint8Array, { manifest }: Last, o
   }
 }
 
-function sameOrForked(site: Row<'site'>, { manifest, secrets }: Last): boolean {
-  if (manifest.commit < site.commit) return false;
+/** Is this the state of the last snapshot? Throws Forked when that is not a part of this history. */
+function sameOrForked(view: Reader, site: Row<'site'>, { manifest, secrets }: Last): boolean {
   const { rows, sumA, sumB } = secrets.digest;
   if (manifest.commit === site.commit && rows === site.rows && sumA === site.sumA && sumB === site.sumB) return true;
+  const then = manifest.commit < site.commit ? getRow(view, 'journal', { commit: manifest.commit }) : null;
+  const sums = then && unpackSums(then);
+  if (then !== null && (!sums || (sums.sumA === sumA && sums.sumB === sumB))) return false;
   throw new Forked(
-    `the place holds commit ${manifest.commit} of this site, which is at ${site.commit} here: the data is an older copy. Restore the snapshot instead, or give the copy another place`,
+    `the place holds commit ${manifest.commit} of this site, which is at ${site.commit} here with another past: the data is an older copy. Restore the snapshot instead, or give the copy another place`,
   );
 }
 
@@ -257,7 +263,7 @@ async function increment(job: Job, last: Last, touched: readonly Uint8Array[]): 
   for (const key of touched) {
     const value = job.view.get(key) ?? null;
     // each new body brings its hash row (commands/blob.ts)
-    if (value !== null && tableOf(key) === 'hash') fresh.push(decodeRow('hash', value).blob);
+    if (value !== null && tableOf(key) === 'hash') fresh.push(...bodyOf(key, value));
     if (packer.overflows(key, value)) await flush();
     if (packer.add(key, value)) await flush();
   }
@@ -276,6 +282,12 @@ async function increment(job: Job, last: Last, touched: readonly Uint8Array[]): 
     secrets: { increments: [...last.secrets.increments, details], rowOctets: last.secrets.rowOctets },
     reused: 0,
   };
+}
+
+/** The body of a hash row; none when the row is damaged. */
+function bodyOf(key: Uint8Array, stored: Uint8Array): number[] {
+  const row = soundRow('hash', key, stored);
+  return row === undefined ? [] : [row.blob];
 }
 
 async function base(job: Job, last: Last | null, known: Known | null): Promise<Made> {
@@ -339,7 +351,7 @@ function worthKeeping(view: Reader, before: Catalog['packs']): { kept: Catalog['
   const dropped = new Set<number>();
   for (const pack of before) {
     let alive = 0;
-    for (const blob of pack.blobs) alive += Math.min(pack.size, getRow(view, 'blob', { blob })?.size ?? 0);
+    for (const blob of pack.blobs) alive += Math.min(pack.size, sizeOf(view, blob));
     if (alive >= pack.size / 2 && pack.size >= MiB) kept.push(pack);
     else for (const blob of pack.blobs) dropped.add(blob);
   }
@@ -350,7 +362,7 @@ function worthKeeping(view: Reader, before: Catalog['packs']): { kept: Catalog['
 
 /** The chunks of bodies as packs, in the order of `blobs`. */
 async function* packs(job: Job, blobs: readonly number[]): AsyncGenerator<{ object: Promise<Listed>; blobs: number[]; size: number }> {
-  for (const blob of blobs) job.expect(getRow(job.view, 'blob', { blob })?.size ?? 0);
+  for (const blob of blobs) job.expect(sizeOf(job.view, blob));
   const packer = createPacker(job.buffers, limits.snapshotObject / 2, 16);
   let held: number[] = [];
   const flush = async () => {
@@ -370,7 +382,7 @@ async function* packs(job: Job, blobs: readonly number[]): AsyncGenerator<{ obje
       if (held.at(-1) !== blob) held.push(blob);
       full = packer.add(key, octets);
     }
-    job.tell(getRow(job.view, 'blob', { blob })?.size ?? 0);
+    job.tell(sizeOf(job.view, blob));
     // a pack ends with a body: on the octets of its last key, whatever else is in it
     if (full) yield await flush();
   }
@@ -379,18 +391,27 @@ async function* packs(job: Job, blobs: readonly number[]): AsyncGenerator<{ obje
 
 /** The chunks of a body, each good until the next one is asked for or something is awaited. */
 function* chunksOf(view: Reader, blob: number): Generator<readonly [Uint8Array, Uint8Array], void, undefined> {
-  const { from, to } = prefixRange('chunk', blob);
-  if (view.mapped !== true) {
+  const chunks = view.mapped === true ? soundBlob(view, blob)?.chunks : undefined;
+  if (chunks === undefined) {
+    const { from, to } = prefixRange('chunk', blob);
     for (const rows of slices(view, from, to)) yield* rows;
     return;
   }
-  const chunks = getRow(view, 'blob', { blob })?.chunks ?? 0;
   for (let n = 0; n < chunks; n++) {
     const key = encodeKey('chunk', { blob, n });
     const value = view.peek(key);
     if (value !== undefined) yield [key, value];
   }
 }
+
+/** undefined: it is gone, or damaged. */
+function soundBlob(view: Reader, blob: number): Row<'blob'> | undefined {
+  const key = encodeKey('blob', { blob });
+  const stored = view.get(key);
+  return stored === undefined ? undefined : soundRow('blob', key, stored);
+}
+
+const sizeOf = (view: Reader, blob: number): number => soundBlob(view, blob)?.size ?? 0;
 
 const sliceRows = 512;
 
@@ -408,7 +429,7 @@ function* slices(view: Reader, from: Uint8Array, to: Uint8Array): Generator<(rea
 
 function about(view: Reader, site: Row<'site'>): Pick<Secrets, 'host' | 'digest' | 'counts'> {
   const counts = { accounts: 0, messages: 0, octets: 0 };
-  for (const { row } of scanRows(view, 'account', [])) {
+  for (const { row } of scanRows(view, 'account', [], { skipDamaged: true })) {
     counts.accounts++;
     counts.messages += row.messages;
     counts.octets += row.usedBytes;

@@ -91,12 +91,16 @@ export function signManifest(dataKey: Uint8Array, fields: Unsigned, secrets: Sec
 
 export const writeManifest = (place: Place, m: Manifest): Promise<void> => place.put(manifestName(m.lineage, m.commit), utf8(JSON.stringify(m)));
 
-export async function writeLineage(place: Place, dataKey: Uint8Array, lineage: string, createdAt: number, wrapped: string): Promise<void> {
+/** False: the place knows this lineage with another key, which alone opens what is there; nothing was written. */
+export async function writeLineage(place: Place, dataKey: Uint8Array, lineage: string, createdAt: number, wrapped: string): Promise<boolean> {
   const own = signer(dataKey);
   const record = { format: 1 as const, lineage, createdAt, signer: own.publicKey, wrapped: [wrapped] };
   const octets = utf8(JSON.stringify({ ...record, signature: own.sign(utf8(JSON.stringify(record))) }));
   const there = await place.get(lineageName(lineage));
-  if (there === null || !Buffer.from(there).equals(octets)) await place.put(lineageName(lineage), octets);
+  if (there !== null && Buffer.from(there).equals(octets)) return true;
+  if (there !== null && ![own.publicKey, null].includes(signerOf(lineage, there))) return false;
+  await place.put(lineageName(lineage), octets);
+  return true;
 }
 
 function parse<T>(what: string, schema: z.ZodType<T>, octets: Uint8Array): T {
@@ -115,11 +119,24 @@ function parse<T>(what: string, schema: z.ZodType<T>, octets: Uint8Array): T {
 /** The record of a lineage, or null. Throws Damaged. */
 export async function readLineage(place: Place, lineage: string): Promise<LineageRecord | null> {
   const octets = await place.get(lineageName(lineage));
-  if (octets === null) return null;
+  return octets && lineageRecord(lineage, octets);
+}
+
+function lineageRecord(lineage: string, octets: Uint8Array): LineageRecord {
   const { signature, ...record } = parse(lineageName(lineage), lineageSchema, octets);
   const holds = record.lineage === lineage && verifySignature(record.signer, utf8(JSON.stringify(record)), signature);
   if (!holds) throw new Damaged(`${lineageName(lineage)} has a signature that does not hold`);
   return { ...record, signature };
+}
+
+/** Who signs by this record; null: it is damaged. */
+function signerOf(lineage: string, octets: Uint8Array): string | null {
+  try {
+    return lineageRecord(lineage, octets).signer;
+  } catch (error) {
+    if (error instanceof Damaged) return null;
+    throw error;
+  }
 }
 
 /** A manifest whose signature holds. `lineages`: records that were read already. Throws Damaged. */

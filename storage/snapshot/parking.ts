@@ -22,6 +22,7 @@ export interface Parked {
   readonly world: World;
   readonly store: Address<StoreProtocol>;
   readonly view: Reader & { snapshot(): Snapshot };
+  readonly open?: typeof openPlace;
 }
 
 /** The newest snapshot of this site's history where it parks itself, or what is wrong with the place. */
@@ -84,7 +85,10 @@ export async function parkForever(site: Parked): Promise<never> {
 
 async function parkNext(site: Parked, parking: Parking, last: At | null): Promise<At> {
   const name = JSON.stringify(parking);
-  const at = last?.parking === name ? last : { parking: name, place: await openPlace(parking.to, optionsOf(site.world, parking)), last: null, prunedMs: null };
+  const at =
+    last?.parking === name
+      ? last
+      : { parking: name, place: await (site.open ?? openPlace)(parking.to, optionsOf(site.world, parking)), last: null, prunedMs: null };
   const parked = await parkOnce(site, at.place, at.last);
   const now = site.world.monotonicMs();
   const due = at.prunedMs === null || now - at.prunedMs > pruneEveryMs;

@@ -33,24 +33,29 @@ interface Packed {
   readonly plainSize: number;
 }
 
+/** Octets from which zstd runs off this thread, so that several go at a time. For less, the way there takes longer. */
+const worthAThread = 1 << 20;
+
 /** Memory for so many octets at least. */
 type Allocate = (size: number) => Buffer;
 
-/** The sealed octets of `plain` and their name (64 hex digits). zstd runs off this thread: several at a time go faster. */
+/** The sealed octets of `plain` and their name (64 hex digits). */
 export async function sealObject(
   dataKey: Uint8Array,
   kind: string,
   plain: Uint8Array,
   memory: Allocate = Buffer.allocUnsafe,
 ): Promise<{ name: string; octets: Uint8Array }> {
-  const octets = encrypt(dataKey, kind, smaller(plain, looksPacked(plain) ? plain : await Bun.zstdCompress(plain, { level: 1 })), memory);
+  const compress = plain.length < worthAThread ? Bun.zstdCompressSync : Bun.zstdCompress;
+  const octets = encrypt(dataKey, kind, smaller(plain, looksPacked(plain) ? plain : await compress(plain, { level: 1 })), memory);
   return { name: objectName(octets), octets };
 }
 
 /** What was sealed. The octets belong to the caller. Rejects with Damaged. */
 export async function openObject(dataKey: Uint8Array, kind: string, octets: Uint8Array): Promise<Uint8Array> {
   const packed = decrypt(dataKey, kind, octets);
-  return packed.codec === codec.raw ? packed.octets : checkSize(packed, await Bun.zstdDecompress(packed.octets));
+  const decompress = packed.plainSize < worthAThread ? Bun.zstdDecompressSync : Bun.zstdDecompress;
+  return packed.codec === codec.raw ? packed.octets : checkSize(packed, await decompress(packed.octets));
 }
 
 /** The name that an object must have, which anyone can check without a key. */

@@ -3,7 +3,7 @@
 // long as a reader may look at it, so a reader that forgets `refresh` sees what it would see on LMDB.
 
 import { assert } from '../../actors/assert.ts';
-import { DiskFull, type Engine, type Reader, type Write } from '../../storage/engine.ts';
+import { DiskFull, type Engine, type Reader, type Snapshot, type Write } from '../../storage/engine.ts';
 import { octetText } from '../../storage/rows.ts';
 import type { Life, Scheduler, Step } from './scheduler.ts';
 
@@ -45,8 +45,33 @@ export class SimDisk {
   }
 
   /** What a process reads by. */
-  reader(life: Life): Reader {
+  reader(life: Life): SimReader {
     return this.open(life);
+  }
+
+  /** Another disk with what is durable on this one now. */
+  copy(): SimDisk {
+    const other = new SimDisk(this.scheduler);
+    for (const [key, versions] of this.rows) {
+      const { value } = versions.at(-1) as Version;
+      if (value !== null) other.rows.set(key, [{ commit: 0, value }]);
+    }
+    other.keys = [...other.rows.keys()].sort();
+    return other;
+  }
+
+  /** A reader that stays where `at` is. */
+  pin(at: SimReader): Snapshot {
+    const pinned = this.open(at.life);
+    pinned.commit = at.commit;
+    return {
+      get: (key) => pinned.get(key),
+      peek: (key) => pinned.peek(key),
+      range: (from, to, options) => pinned.range(from, to, options),
+      keys: (from, to) => pinned.keys(from, to),
+      refresh: () => {},
+      release: () => void this.readers.delete(pinned),
+    };
   }
 
   /** What the store writes by. */
@@ -197,6 +222,10 @@ export class SimReader implements Reader {
   refresh(): void {
     this.recall();
     this.commit = this.disk.lastCommit;
+  }
+
+  snapshot(): Snapshot {
+    return this.disk.pin(this);
   }
 
   get(key: Uint8Array): Uint8Array | undefined {

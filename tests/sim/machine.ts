@@ -16,7 +16,7 @@ import type { StoreProtocol } from '../../storage/messages.ts';
 import { resolvers } from '../../storage/views.ts';
 import { accounts, hashOf, passwordOf } from './mail.ts';
 import { SimLink } from './link.ts';
-import type { SimDisk } from './disk.ts';
+import type { SimDisk, SimReader } from './disk.ts';
 import type { Network } from './network.ts';
 import type { Life, Scheduler } from './scheduler.ts';
 import { type Logged, simWorld } from './world.ts';
@@ -32,6 +32,8 @@ export interface Plants {
 }
 
 export interface MachineOptions {
+  /** What is started by itself: everything, if not said. */
+  readonly roles?: readonly Role[];
   readonly scheduler: Scheduler;
   readonly network: Network;
   readonly disk: SimDisk;
@@ -54,7 +56,7 @@ interface StoreProcess {
 /** A process that talks to the store. */
 interface Client extends Process {
   readonly link: SimLink<StoreProtocol['calls'], StoreProtocol['events']>;
-  readonly site: Site;
+  readonly site: Site & { readonly view: SimReader };
   readonly resume: () => void;
 }
 interface Listener {
@@ -105,7 +107,15 @@ export class Machine {
 
   /** Starts what is not running. */
   start(): void {
-    for (const role of roles) this.startRole(role);
+    for (const role of this.o.roles ?? roles) this.startRole(role);
+  }
+
+  /** Ends everything for good. */
+  destroy(): void {
+    this.o.scheduler.note('destroy');
+    this.supervisor.alive = false;
+    this.endStore();
+    for (const role of [...this.clients.keys()]) this.endClient(role, 0);
   }
 
   up(role: Role): boolean {
@@ -128,14 +138,14 @@ export class Machine {
     this.o.scheduler.watch?.('--- power loss');
     this.endStore();
     for (const role of [...this.clients.keys()]) this.endClient(role, 5_000);
-    for (const role of roles) this.restart(role);
+    for (const role of this.o.roles ?? roles) this.restart(role);
   }
 
   /** A command line: a process that talks to the store and is not started again. */
-  verb(): { readonly site: Site; end(): void } {
+  verb(): { readonly site: Site & { readonly view: SimReader }; readonly life: Life; end(): void } {
     const role: Role = `verb${++this.verbs}`;
-    const { site } = this.serve(role);
-    return { site, end: () => this.endClient(role, 0) };
+    const { site, life } = this.serve(role);
+    return { site, life, end: () => this.endClient(role, 0) };
   }
 
   private restart(role: Role): void {
@@ -212,7 +222,7 @@ export class Machine {
     const address = impatient(link.address);
     const store = plants.store?.(address, role) ?? address;
     const changes = changeFeed(world, store);
-    const site: Site = { world, store, work: this.work(life), view: disk.reader(life), changes, plaintextOnLoopback: true };
+    const site = { world, store, work: this.work(life), view: disk.reader(life), changes, plaintextOnLoopback: true };
     // lost again: the next link resumes
     const client: Client = { life, world, link, site, resume: () => void changes.resume().catch(() => {}) };
     this.clients.set(role, client);

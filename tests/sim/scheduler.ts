@@ -29,6 +29,8 @@ export class Scheduler {
   readonly random: Random;
   readonly pace: Pace;
   nowUs = 0;
+  /** How far the clocks on the walls have jumped. */
+  jumpedMs = 0;
   steps = 0;
   trace = 0;
   /** Set it to see every step. */

@@ -45,9 +45,9 @@ export interface Options {
 export class Found extends Error {
   readonly seed: number;
   readonly rule: string;
-  constructor(seed: number, step: number, cause: unknown) {
+  constructor(seed: number, step: number, cause: unknown, of = '') {
     const what = cause instanceof Error ? cause.message : String(cause);
-    super(`seed ${seed}, step ${step}: ${what}\n  replay: bun tests/sim/run.ts --seed ${seed}`, { cause });
+    super(`seed ${seed}, step ${step}: ${what}\n  replay: bun tests/sim/run.ts ${of}--seed ${seed}`, { cause });
     this.name = 'Found';
     this.seed = seed;
     this.rule = cause instanceof Broken ? cause.rule : 'crash';

@@ -18,7 +18,7 @@ export function simWorld(scheduler: Scheduler, network: Network, life: Life, add
     return { cancel: () => scheduler.cancel(step) };
   };
   return {
-    now: () => EPOCH_MS + Math.floor(scheduler.nowUs / 1000),
+    now: () => EPOCH_MS + scheduler.jumpedMs + Math.floor(scheduler.nowUs / 1000),
     monotonicMs: () => scheduler.nowUs / 1000,
     random: (octets) => scheduler.random.octets(octets),
     after,

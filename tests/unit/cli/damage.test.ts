@@ -20,7 +20,7 @@ test('damage in the file is mended while the site serves, and what cannot be is 
   writeFileSync(join(data, 'mail.lmdb'), Bun.zstdDecompressSync(readFileSync(join(old, 'mail.lmdb.zst'))));
   const golden = JSON.parse(readFileSync(join(old, 'golden.json'), 'utf8')) as { accounts: { address: string; password: string; folders: unknown[] }[] };
   const engine = openLmdb(join(data, 'mail.lmdb'));
-  await migrate(testWorld(), engine, async () => {});
+  await migrate(testWorld(), engine, async () => () => {});
   const archive = mailboxByName(engine, 1, 'Archive');
   const names = [
     encodeKey('info', { blob: 1 }),

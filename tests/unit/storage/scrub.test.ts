@@ -52,7 +52,7 @@ async function scrub(options: { spare?: Spare; info?: boolean } = {}): Promise<v
     receive: (kind: string, message: unknown) => store.address.ask(kind as 'collect', message as never),
   };
   await scrubOnce(store.world, store.engine, served as unknown as Running<StoreProtocol>, {
-    spare: options.spare ?? null,
+    spare: options.spare === undefined ? null : async () => options.spare as Spare,
     infoOf: options.info === false ? null : infoOf,
   });
 }
