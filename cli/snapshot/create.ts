@@ -1,6 +1,7 @@
 // `mailsite snapshot create` and `snapshot key`: the first snapshot makes the keys of the site and prints the recovery kit.
 
 import { chownSync, existsSync, mkdirSync, statSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import { dirname } from 'node:path';
 import type { Address } from '../../actors/actor.ts';
 import { isRefusal } from '../../actors/wire.ts';
@@ -19,6 +20,8 @@ import { dataDirectory } from '../place.ts';
 import { writeSite } from '../site.ts';
 import { absolute, idOf, plainly } from './source.ts';
 
+const least = constants.priority.PRIORITY_LOW;
+
 export async function create(given: Arguments): Promise<undefined> {
   const world = realWorld(() => {});
   const wanted = given.to === undefined ? undefined : absolute(given.to);
@@ -28,6 +31,7 @@ export async function create(given: Arguments): Promise<undefined> {
   const url = wanted ?? parking?.to;
   if (url === undefined) throw new UsageError('name a place for the snapshot: --to FOLDER, FILE.tar or s3://bucket/prefix');
   const began = world.monotonicMs();
+  setPriority(least); // mail comes first; threads that begin from now on inherit it
   const bar = progress('snapshot', given.json, () => world.monotonicMs());
   const done = await plainly(async () => {
     const place = await openPlace(url, { world, create: true, ...(parking?.s3 ? { s3: parking.s3 } : {}) });

@@ -2,11 +2,11 @@
 // restored into a scratch folder, checked by every rule down to the hash of every body, and thrown away.
 
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { realWorld } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
-import { defaultEngine, openEngine } from '../../storage/engines/open.ts';
+import { defaultEngine, loadEngine } from '../../storage/engines/open.ts';
 import type { Place } from '../../storage/snapshot/place.ts';
 import { openSnapshot } from '../../storage/snapshot/read.ts';
 import { NotTheSame, restoreSnapshot } from '../../storage/snapshot/restore.ts';
@@ -19,6 +19,7 @@ import { chosen, dataKey, type Found, fromPlace, idOf, plainly } from './source.
 
 export async function verify(given: Arguments): Promise<number> {
   const world = realWorld(() => {});
+  setPriority(constants.priority.PRIORITY_LOW); // a site may be serving beside it
   return plainly(async () => {
     const place = await fromPlace(world, given);
     const found = await chosen(place, given.at);
@@ -78,7 +79,7 @@ async function rehearse(
 ): Promise<string[]> {
   const near = join(dataDirectory(given.data), paths.tmp);
   const folder = mkdtempSync(join(existsSync(near) ? near : tmpdir(), 'verify-'));
-  const engine = await openEngine(folder, defaultEngine);
+  const engine = await loadEngine(folder, defaultEngine, false);
   try {
     const { problems } = await restoreSnapshot(engine, await openSnapshot(place, manifest, key), { world, lineage: 'verify', deep: true, progress: step });
     return problems.map(({ rule, what }) => `${rule}: ${what}`);

@@ -9,8 +9,9 @@
 // mdb_env_open2): a commit in between is forgotten, and the next one is made of what was there before it. So who opens a
 // file and who commits to it take turns (flock on the file). Should that fail, a commit refuses a past that is not its own.
 
-import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, fdatasync, fsyncSync, openSync, readSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { promisify } from 'node:util';
 import { open, type RangeOptions, type RootDatabase } from 'lmdb';
 import { assert } from '../../actors/assert.ts';
 import { limits } from '../../actors/limits.ts';
@@ -123,6 +124,54 @@ export function openLmdb(path: string): LmdbEngine {
         at = next;
       }),
     close: () => shut(at),
+  };
+}
+
+/** Octets after which a load asks the disk to begin with what was written: at the end little is left to do. */
+const loadAhead = 64 * 1024 * 1024;
+
+/**
+ * A new file at `path`, to be filled and then put in place. Its commits are not durable when they resolve: all of them are
+ * when `close` has resolved, and until then a loss of power may tear the file. Not `lasting`: they never are.
+ */
+export function loadLmdb(path: string, lasting: boolean): LmdbEngine {
+  begin(path);
+  const at: Open = { file: path, db: open<Uint8Array, Uint8Array>({ path, ...options, noSync: true }) as Db, held: 0, left: false };
+  const descriptor = openSync(path, 'r');
+  let ahead = 0;
+  let syncing: Promise<void> = Promise.resolve();
+  let settled = true;
+  const sync = (): void => {
+    settled = false;
+    ahead = 0;
+    // one that failed is not tried again: it would say yes
+    syncing = syncing
+      .then(() => promisify(fdatasync)(descriptor))
+      .catch((error) => {
+        throw error.code === 'ENOSPC' || error.code === 'EDQUOT' ? new DiskFull(error.message) : error;
+      });
+    syncing.then(
+      () => {
+        settled = true;
+      },
+      () => {},
+    );
+  };
+  return {
+    ...readerOf(() => at.db, {}),
+    name: 'lmdb',
+    async commit(writes, options) {
+      await commit(at, writes, options?.reserve === true);
+      for (const [, value] of writes) ahead += value?.length ?? 0;
+      if (lasting && settled && ahead >= loadAhead) sync();
+    },
+    readersGone: () => void at.db.readerCheck(),
+    snapshot: () => snapshotOf(at),
+    async close() {
+      await at.db.close();
+      if (lasting) sync();
+      await syncing.finally(() => closeSync(descriptor));
+    },
   };
 }
 
@@ -276,13 +325,18 @@ function need(writes: readonly Write[]): number {
   let rows = 0;
   for (const [key, value] of writes) {
     octets += key.length + 2 * (value?.length ?? 0);
-    if (last === null || ++rows === neighbours.rows || Buffer.compare(last.subarray(0, neighbours.octets), key.subarray(0, neighbours.octets)) !== 0) {
+    if (last === null || ++rows === neighbours.rows || !beginAlike(last, key)) {
       octets += page;
       rows = 0;
     }
     last = key;
   }
   return octets;
+}
+
+function beginAlike(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < neighbours.octets; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** Pages: those in use, and those that the file has; a page has `size` octets. */
@@ -332,6 +386,7 @@ const readerOf = (db: () => Db, within: Within): Reader => ({
   refresh() {
     if (within.transaction === undefined) db().resetReadTxn();
   },
+  mapped: true,
 });
 
 function snapshotOf(at: Open): Snapshot {

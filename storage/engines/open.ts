@@ -50,6 +50,13 @@ export async function openEngine(folder: string, kind: EngineKind): Promise<OwnE
   return (await import('./lmdb.ts')).openLmdb(path);
 }
 
+/** A new engine in `folder`, to be filled and then put in place: durable when `close` has resolved, not before. Not `lasting`: never. */
+export async function loadEngine(folder: string, kind: EngineKind, lasting: boolean): Promise<OwnEngine> {
+  const path = join(folder, engineNames[kind]);
+  if (kind === 'lsm') return (await import('./lsm.ts')).openLsm(path);
+  return (await import('./lmdb.ts')).loadLmdb(path, lasting);
+}
+
 /** A view of the engine in `folder`, beside the process that writes: LMDB by itself, LSM by the `socket` of that process. */
 export async function openView(folder: string, kind: EngineKind, socket: string): Promise<View> {
   if (kind === 'lsm') return (await import('./remote.ts')).openRemote(socket);

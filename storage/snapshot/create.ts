@@ -29,7 +29,7 @@ import {
   writeLineage,
   writeManifest,
 } from './manifest.ts';
-import { createPacker } from './pack.ts';
+import { createBuffers, createPacker } from './pack.ts';
 import type { Place } from './place.ts';
 import { Damaged, sealObject } from './seal.ts';
 
@@ -195,6 +195,7 @@ class Job {
   readonly dataKey: Uint8Array;
   private readonly options: CreateOptions;
   private readonly pending: Promise<unknown>[] = [];
+  readonly buffers = createBuffers();
   private of = 0;
 
   constructor(view: Reader, place: Place, dataKey: Uint8Array, options: CreateOptions) {
@@ -213,7 +214,7 @@ class Job {
     this.options.progress?.(this.read, Math.max(this.read, this.of));
   }
 
-  /** Waits only while too many are on their way: what it returns is still to come. */
+  /** Waits only while too many are on their way: what it returns is still to come. `plain` is not the caller's any more. */
   async put(kind: 'rows' | 'bodies', plain: Uint8Array): Promise<{ object: Promise<Listed> }> {
     const object = this.seal(kind, plain);
     object.catch(() => {}); // whoever waits for it is told
@@ -223,11 +224,13 @@ class Job {
   }
 
   private async seal(kind: string, plain: Uint8Array): Promise<Listed> {
-    const { name, octets } = await sealObject(this.dataKey, kind, plain);
+    const { name, octets } = await sealObject(this.dataKey, kind, plain, this.buffers.take);
+    this.buffers.give(plain);
     if ((await this.place.size(objectName(name))) !== octets.length) {
       await this.place.put(objectName(name), octets);
       this.written += octets.length;
     }
+    this.buffers.give(octets);
     return [name, octets.length];
   }
 
@@ -249,7 +252,7 @@ class Job {
 async function increment(job: Job, last: Last, touched: readonly Uint8Array[]): Promise<Made> {
   const objects: Promise<Listed>[] = [];
   const details: { blobs: number[] | null; size: number }[] = [];
-  const packer = createPacker(limits.snapshotObject, 1);
+  const packer = createPacker(job.buffers, limits.snapshotObject, 1);
   const flush = async (): Promise<void> => {
     if (packer.rows === 0) return;
     details.push({ blobs: null, size: packer.size });
@@ -293,7 +296,7 @@ async function base(job: Job, last: Last | null, known: Known | null): Promise<M
   const segments: { object: Promise<Listed>; first: string; size: number }[] = [];
   const fresh: number[] = [];
   let rowOctets = 0;
-  const packer = createPacker(MiB, 4096);
+  const packer = createPacker(job.buffers, MiB, 4096);
   let first = '';
   const flush = async (): Promise<void> => {
     if (packer.rows === 0) return;
@@ -360,7 +363,7 @@ function worthKeeping(view: Reader, before: Catalog['packs']): { kept: Catalog['
 /** The chunks of bodies as packs, in the order of `blobs`. */
 async function* packs(job: Job, blobs: readonly number[]): AsyncGenerator<{ object: Promise<Listed>; blobs: number[]; size: number }> {
   for (const blob of blobs) job.expect(sizeOf(job.view, blob));
-  const packer = createPacker(limits.snapshotObject / 2, 16);
+  const packer = createPacker(job.buffers, limits.snapshotObject / 2, 16);
   let held: number[] = [];
   const flush = async () => {
     const { size } = packer;
@@ -369,14 +372,15 @@ async function* packs(job: Job, blobs: readonly number[]): AsyncGenerator<{ obje
     return pack;
   };
   for (const blob of blobs) {
-    const { from, to } = prefixRange('chunk', blob);
     let full = false;
-    for (const rows of slices(job.view, from, to)) {
-      for (const [key, value] of rows) {
-        if (packer.overflows(key, value)) yield await flush();
-        if (held.at(-1) !== blob) held.push(blob);
-        full = packer.add(key, value);
+    for (const [key, value] of chunksOf(job.view, blob)) {
+      let octets = value;
+      if (packer.overflows(key, value)) {
+        octets = value.slice(); // what is awaited may read as well
+        yield await flush();
       }
+      if (held.at(-1) !== blob) held.push(blob);
+      full = packer.add(key, octets);
     }
     job.tell(sizeOf(job.view, blob));
     // a pack ends with a body: on the octets of its last key, whatever else is in it
@@ -385,12 +389,29 @@ async function* packs(job: Job, blobs: readonly number[]): AsyncGenerator<{ obje
   if (packer.rows > 0) yield await flush();
 }
 
-/** Octets of a body; 0 when it is gone, or its row is damaged. */
-function sizeOf(view: Reader, blob: number): number {
+/** The chunks of a body, each good until the next one is asked for or something is awaited. */
+function* chunksOf(view: Reader, blob: number): Generator<readonly [Uint8Array, Uint8Array], void, undefined> {
+  const chunks = view.mapped === true ? soundBlob(view, blob)?.chunks : undefined;
+  if (chunks === undefined) {
+    const { from, to } = prefixRange('chunk', blob);
+    for (const rows of slices(view, from, to)) yield* rows;
+    return;
+  }
+  for (let n = 0; n < chunks; n++) {
+    const key = encodeKey('chunk', { blob, n });
+    const value = view.peek(key);
+    if (value !== undefined) yield [key, value];
+  }
+}
+
+/** undefined: it is gone, or damaged. */
+function soundBlob(view: Reader, blob: number): Row<'blob'> | undefined {
   const key = encodeKey('blob', { blob });
   const stored = view.get(key);
-  return stored === undefined ? 0 : (soundRow('blob', key, stored)?.size ?? 0);
+  return stored === undefined ? undefined : soundRow('blob', key, stored);
 }
+
+const sizeOf = (view: Reader, blob: number): number => soundBlob(view, blob)?.size ?? 0;
 
 const sliceRows = 512;
 
