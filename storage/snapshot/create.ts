@@ -8,7 +8,7 @@
 import { assert } from '../../actors/assert.ts';
 import { limits } from '../../actors/limits.ts';
 import { digestOf } from '../digest.ts';
-import type { Reader } from '../engine.ts';
+import type { Reader, Snapshot } from '../engine.ts';
 import { unpackKeys, unpackSums } from '../journal.ts';
 import { decodeKey, decodeRow, getRow, octetText, prefixRange, type Row, scanRows, tableOf } from '../rows.ts';
 import { type TableName, tables } from '../schema.ts';
@@ -36,6 +36,7 @@ import { Damaged, sealObject } from './seal.ts';
 /** The place knows a later history of this lineage: this is an older copy of the site's data. */
 export class Forked extends Error {}
 
+type Keys = Pick<Row<'lineage'>, 'dataKey' | 'wrapped' | 'createdAt'>;
 export interface CreateOptions {
   readonly now: number;
   /** A new base, also where an increment would do. */
@@ -43,7 +44,7 @@ export interface CreateOptions {
   /** Are the objects that it builds on there still? A place may lose some. */
   readonly lookBack: boolean;
   /** The keys, where the site does not have its own yet. */
-  readonly keys?: Pick<Row<'lineage'>, 'dataKey' | 'wrapped' | 'createdAt'>;
+  readonly keys?: Keys;
   /** The newest snapshot, where the caller made it itself: the place need not be asked. */
   readonly after?: Last;
   /** Octets of bodies and rows read, of about how many. */
@@ -72,20 +73,35 @@ const MiB = 1024 * 1024;
 const mostIncrements = 250;
 const mostChanged = 64 * MiB;
 
-/** `view` is pinned at one commit, and its lineage has keys. Throws Forked, or what the place throws. */
-export async function createSnapshot(view: Reader, place: Place, options: CreateOptions): Promise<Created> {
-  const site = getRow(view, 'site', {});
-  assert(site !== undefined, 'a site has its row');
-  const keys = getRow(view, 'lineage', { lineage: site.lineage }) ?? options.keys;
+/**
+ * Of a live `view`, as it is once the place was looked at: what another process put there before is of its past then, not
+ * of its future. Or of a view that is pinned at one commit. Its lineage has keys. Throws Forked, or what the place throws.
+ */
+export async function createSnapshot(view: Reader & { snapshot?(): Snapshot }, place: Place, options: CreateOptions): Promise<Created> {
+  const { lineage } = siteOf(view);
+  const keys = getRow(view, 'lineage', { lineage }) ?? options.keys;
   assert(keys !== undefined, 'makeKeys comes before the first snapshot');
-  const last = options.after ?? (await newest(place, site.lineage, keys.dataKey));
+  const last = options.after ?? (await newest(place, lineage, keys.dataKey));
+  view.refresh();
+  const pinned = view.snapshot?.();
+  try {
+    return await createAfter(last, pinned ?? view, keys, place, options);
+  } finally {
+    pinned?.release();
+  }
+}
+
+async function createAfter(last: Last | null, view: Reader, keys: Keys, place: Place, options: CreateOptions): Promise<Created> {
+  const site = siteOf(view);
   const known = last && (await lookBack(place, keys.dataKey, last, options));
   if (last && known) {
     const same = sameOrForked(view, site, last);
     if (same && known.whole) return { kind: 'same', ...last, written: 0, reused: 0, read: 0 };
   }
   if (!(await writeLineage(place, keys.dataKey, site.lineage, keys.createdAt, keys.wrapped)))
-    throw new Forked('the place holds snapshots of this site under another key: the data is a copy from before its first snapshot. Restore a snapshot instead, or give the copy another place');
+    throw new Forked(
+      'the place holds snapshots of this site under another key: the data is a copy from before its first snapshot. Restore a snapshot instead, or give the copy another place',
+    );
   const job = new Job(view, place, keys.dataKey, options);
   const touched = last && known?.whole && !options.full ? touchedSince(view, last, site) : null;
   const made = last && touched ? await increment(job, last, touched) : await base(job, last, known ?? null);
@@ -103,6 +119,12 @@ export async function createSnapshot(view: Reader, place: Place, options: Create
   const manifest = signManifest(keys.dataKey, unsigned, secrets);
   await writeManifest(place, manifest);
   return { kind: touched ? 'increment' : 'base', manifest, secrets, written: job.written, reused: made.reused, read: job.read };
+}
+
+function siteOf(view: Reader): Row<'site'> {
+  const site = getRow(view, 'site', {});
+  assert(site !== undefined, 'a site has its row');
+  return site;
 }
 
 /** A snapshot, and what its sealed part says. */

@@ -85,7 +85,10 @@ export async function parkForever(site: Parked): Promise<never> {
 
 async function parkNext(site: Parked, parking: Parking, last: At | null): Promise<At> {
   const name = JSON.stringify(parking);
-  const at = last?.parking === name ? last : { parking: name, place: await (site.open ?? openPlace)(parking.to, optionsOf(site.world, parking)), last: null, prunedMs: null };
+  const at =
+    last?.parking === name
+      ? last
+      : { parking: name, place: await (site.open ?? openPlace)(parking.to, optionsOf(site.world, parking)), last: null, prunedMs: null };
   const parked = await parkOnce(site, at.place, at.last);
   const now = site.world.monotonicMs();
   const due = at.prunedMs === null || now - at.prunedMs > pruneEveryMs;
@@ -104,16 +107,11 @@ async function parkOnce({ world, store, view }: Parked, place: Place, last: Last
     const made = await store.ask('makeKeys', await keysFor(world, getRow(view, 'recovery', {})));
     if (isRefusal(made)) return last;
   }
-  const pinned = view.snapshot();
-  try {
-    const after = last === null ? {} : { after: last };
-    const { kind, manifest, secrets, written } = await createSnapshot(pinned, place, { now: world.now(), full: false, lookBack: last === null, ...after });
-    if (kind !== 'same')
-      world.log('snapshot.parked', { to: place.url, commit: manifest.commit, kind, octets: written, ms: Math.round(world.monotonicMs() - began) });
-    return { manifest, secrets };
-  } finally {
-    pinned.release();
-  }
+  const after = last === null ? {} : { after: last };
+  const { kind, manifest, secrets, written } = await createSnapshot(view, place, { now: world.now(), full: false, lookBack: last === null, ...after });
+  if (kind !== 'same')
+    world.log('snapshot.parked', { to: place.url, commit: manifest.commit, kind, octets: written, ms: Math.round(world.monotonicMs() - began) });
+  return { manifest, secrets };
 }
 
 async function pruneOnce(world: World, place: Place): Promise<void> {

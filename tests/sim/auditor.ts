@@ -91,9 +91,7 @@ export class Auditor implements DepotWatcher {
       const whole = [...this.namesOf(octets)].every((object) => this.depot.objects.has(object));
       if (whole && !newer.some((other) => this.missing(other).length === 0)) throw new Broken('P5', `${name} is removed, and was the newest whole one`);
     }
-    const user = manifests.find((manifest) =>
-      name.startsWith('lineages/') ? lineageOf(manifest) === lineageOf(name) : this.objectsOf(manifest).has(name),
-    );
+    const user = manifests.find((manifest) => (name.startsWith('lineages/') ? lineageOf(manifest) === lineageOf(name) : this.objectsOf(manifest).has(name)));
     if (user !== undefined) throw new Broken('P1', `${name} is removed, and ${user} needs it`);
   }
 

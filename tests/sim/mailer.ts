@@ -38,7 +38,8 @@ export class Mailer {
     const changes = [
       () => this.deliver(store, branch, now),
       () => this.deliver(store, branch, now),
-      () => store.ask('append', { now, account: bob, mailbox: 'INBOX', flags: random.below(8), keywords: [], internalDate: now, content: this.content('to bob') }),
+      () =>
+        store.ask('append', { now, account: bob, mailbox: 'INBOX', flags: random.below(8), keywords: [], internalDate: now, content: this.content('to bob') }),
       () => store.ask('append', { now, account: bob, mailbox: 'INBOX', flags: 0, keywords: ['$Work'], internalDate: now, content: this.content('to bob') }),
       () => store.ask('store', { account: bob, mailbox, uids, mode: 'add', flags: random.pick([1, 2, 4, 8]), keywords: [], unchangedSince: null }),
       () => store.ask('copy', { now, account: bob, mailbox, uids, target: random.pick(folders), move: random.chance(0.5) }),
@@ -75,7 +76,11 @@ export class Mailer {
     const big = random.chance(this.bigChance);
     const lines = big ? [Buffer.from(random.octets(random.between(50_000, 150_000))).toString('base64')] : [];
     const text = Buffer.from(compose(id, accounts[0], [accounts[1]], random, false).content);
-    return contentOf(new Uint8Array(Buffer.concat([id === 'to bob' && random.chance(0.5) ? Buffer.from('Subject: the same\r\n\r\n') : text, ...lines.map((l) => Buffer.from(l))])));
+    return contentOf(
+      new Uint8Array(
+        Buffer.concat([id === 'to bob' && random.chance(0.5) ? Buffer.from('Subject: the same\r\n\r\n') : text, ...lines.map((l) => Buffer.from(l))]),
+      ),
+    );
   }
 
   private configured(): string {
@@ -93,7 +98,16 @@ export class Mailer {
     await store.ask('appendTransfer', { transfer, first: 0, chunks: content.chunks.slice(0, until) });
     if (until < content.chunks.length || this.random.chance(0.3)) return;
     if (this.random.chance(0.3)) await store.ask('dropTransfer', { transfer });
-    else await store.ask('append', { now, account: bob, mailbox: 'INBOX', flags: 0, keywords: [], internalDate: now, content: { ...content, transfer, chunks: [] } });
+    else
+      await store.ask('append', {
+        now,
+        account: bob,
+        mailbox: 'INBOX',
+        flags: 0,
+        keywords: [],
+        internalDate: now,
+        content: { ...content, transfer, chunks: [] },
+      });
   }
 }
 

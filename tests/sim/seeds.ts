@@ -11,3 +11,13 @@ export const seeds: readonly (readonly [seed: number, found: string])[] = [
   [62091, 'IMAP: the same'],
   [9916, 'a sync that failed while the store recovered left a machine with two stores (the simulator, not the store)'],
 ];
+
+/** The same of snapshots. */
+export const snapshotSeeds: readonly (readonly [seed: number, found: string])[] = [
+  [37, 'an older copy that had gone past the newest snapshot built an increment on it, which restored to neither'],
+  [58, 'the same'],
+  [29, 'a copy from before the first snapshot put its own key in the place of that of the snapshots'],
+  [95, 'the same'],
+  [584, 'a copy was refused for the sake of a first snapshot that had never been finished'],
+  [351, 'a site was refused as a copy because it had parked itself while a snapshot of a moment before was made by hand'],
+];
