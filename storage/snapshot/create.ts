@@ -105,6 +105,9 @@ async function createAfter(last: Last | null, view: Reader, keys: Keys, place: P
   const job = new Job(view, place, keys.dataKey, options);
   const touched = last && known?.whole && !options.full ? touchedSince(view, last, site) : null;
   const made = last && touched ? await increment(job, last, touched) : await base(job, last, known ?? null);
+  // what nobody names yet goes after a day: a base may take longer, and what was found there may have been as old
+  const lost = await missingObjects(place, touched ? job.found : job.listed);
+  if (lost.length > 0) throw new Damaged(`${lost.length} objects went while the snapshot was made: make it again`);
   const unsigned = {
     lineage: site.lineage,
     epoch: site.epoch,
@@ -211,6 +214,9 @@ class Job {
   readonly view: Reader;
   written = 0;
   read = 0;
+  /** Its objects, and those of them which were there already. */
+  readonly listed: Listed[] = [];
+  readonly found: Listed[] = [];
   private readonly place: Place;
   readonly dataKey: Uint8Array;
   private readonly options: CreateOptions;
@@ -244,15 +250,20 @@ class Job {
 
   private async seal(kind: string, plain: Uint8Array): Promise<Listed> {
     const { name, octets } = await sealObject(this.dataKey, kind, plain);
-    if ((await this.place.size(objectName(name))) !== octets.length) {
+    const listed: Listed = [name, octets.length];
+    this.listed.push(listed);
+    if ((await this.place.size(objectName(name))) === octets.length) this.found.push(listed);
+    else {
       await this.place.put(objectName(name), octets);
       this.written += octets.length;
     }
-    return [name, octets.length];
+    return listed;
   }
 
-  catalog(catalog: Catalog): Promise<Listed> {
-    return writeCatalog(this.place, this.dataKey, catalog);
+  async catalog(catalog: Catalog): Promise<Listed> {
+    const listed = await writeCatalog(this.place, this.dataKey, catalog);
+    this.listed.push(listed);
+    return listed;
   }
 
   /** null: it cannot be read any more. */

@@ -66,15 +66,18 @@ function withoutPages(row: Uint8Array): Uint8Array {
   return new Uint8Array(Buffer.concat(kept));
 }
 
-/** Objects come after the manifest that names them. */
+/** Objects come after the manifest that names them, and are said to be there before. */
 function hasty(place: Place): Place {
-  const later: (() => Promise<void>)[] = [];
+  const later = new Map<string, Uint8Array>();
   return {
     ...place,
+    size: async (name) => later.get(name)?.length ?? place.size(name),
     async put(name, octets) {
-      if (name.startsWith('objects/')) return void later.push(() => place.put(name, octets));
+      if (name.startsWith('objects/')) return void later.set(name, octets);
       await place.put(name, octets);
-      if (name.startsWith('manifests/')) for (const put of later.splice(0)) await put();
+      if (!name.startsWith('manifests/')) return;
+      for (const [object, content] of later) await place.put(object, content);
+      later.clear();
     },
   };
 }

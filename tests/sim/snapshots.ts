@@ -288,7 +288,7 @@ class Simulation {
         return created;
       } catch (error) {
         if (error instanceof Forked) this.judge(site.branch);
-        else if (!(error instanceof PlaceError || error instanceof LinkLost)) throw error;
+        else if (!(error instanceof PlaceError || error instanceof Damaged || error instanceof LinkLost)) throw error;
         return null;
       }
     };
@@ -414,9 +414,9 @@ class Simulation {
   /** P5: nothing is left that nobody names. */
   private tidy(): void {
     const { auditor, depot } = this;
-    const named = new Set(auditor.manifests().flatMap((name) => [name, `lineages/${name.split('/')[1]}`, ...auditor.objectsOf(name)]));
+    const named = new Set(auditor.manifests().flatMap((name) => [...auditor.objectsOf(name)]));
     if (auditor.lost.size > 0) return; // then prune spares what it cannot tell
-    for (const name of depot.objects.keys()) if (!named.has(name)) throw new Broken('P5', `${name} is left, and nobody names it`);
+    for (const name of depot.names('objects/')) if (!named.has(name)) throw new Broken('P5', `${name} is left, and nobody names it`);
   }
 }
 
