@@ -27,15 +27,22 @@ const verb = (operands: string, options: readonly OptionName[], about: string, r
 const forever = (): Promise<never> => new Promise(() => {});
 
 const verbs: Readonly<Record<string, Verb>> = {
-  run: verb('', ['data', 'listen', 'port-offset'], 'run the site; what systemd starts', async (given) => {
+  run: verb('', ['data', 'listen', 'port-offset', 'engine'], 'run the site; what systemd starts', async (given) => {
     const [{ runSite }, { dataDirectory }] = await Promise.all([import('./cli/run.ts'), import('./cli/place.ts')]);
-    await runSite({ data: dataDirectory(given.data), listen: given.listen, portOffset: given.portOffset ?? 0, demo: false, output: 'inherit' });
+    await runSite({
+      data: dataDirectory(given.data),
+      listen: given.listen,
+      portOffset: given.portOffset ?? 0,
+      demo: false,
+      output: 'inherit',
+      engine: given.engine,
+    });
     return forever();
   }),
   demo: verb('', ['data', 'listen', 'port-offset'], 'a site with two accounts and some mail on high ports, to look around', async (given) =>
     (await import('./cli/demo.ts')).demo(given),
   ),
-  apply: verb('FILE', ['data', 'json'], 'make a document the configuration in force (- reads stdin)', async (given) =>
+  apply: verb('FILE', ['data', 'engine', 'json'], 'make a document the configuration in force (- reads stdin)', async (given) =>
     (await import('./cli/apply.ts')).apply(given),
   ),
   status: verb('', ['data', 'json'], 'the site at a glance: mail, queue, processes', async (given) => (await import('./cli/status.ts')).status(given)),
@@ -46,6 +53,9 @@ const verbs: Readonly<Record<string, Verb>> = {
     ),
     more: snapshotUsage,
   },
+  compact: verb('', ['data', 'json'], 'give the room of deleted mail back to the disk, while the site runs', async (given) =>
+    (await import('./cli/compact.ts')).compact(given),
+  ),
   tree: verb('', ['json'], 'the supervision tree', async (given) => (await import('./cli/show.ts')).tree(given)),
   wire: verb('', ['json'], 'the messages between processes', async (given) => (await import('./cli/show.ts')).wire(given)),
   schema: verb('', ['document', 'json'], 'the tables, or the JSON Schema of the document', async (given) => (await import('./cli/show.ts')).schema(given)),
@@ -54,7 +64,7 @@ const verbs: Readonly<Record<string, Verb>> = {
   version: verb('', ['json'], 'which program this is', async (given) => (await import('./cli/show.ts')).version(given)),
   help: verb('[verb]', [], 'this page, or the options of one verb', async (given) => help(given.operands[0])),
   role: {
-    ...verb('NAME', ['index', 'supervisor', 'demo'], 'a process of the site; the supervisor starts it', async (given) => {
+    ...verb('NAME', ['index', 'supervisor', 'demo', 'engine'], 'a process of the site; the supervisor starts it', async (given) => {
       await (await import('./cli/role.ts')).runRole(given.operands[0] as string, given);
       return forever();
     }),

@@ -13,6 +13,7 @@ export const tree: readonly ProcessRow[] = [
     children: [
       { name: 'storage', actor: 'storage', max: 1, onCrash: exit },
       { name: 'collector', actor: 'collector', max: 1, onCrash: restart(5, 60) },
+      { name: 'scrub', actor: 'scrub', max: 1, onCrash: restart(5, 60) },
     ],
   },
   {

@@ -17,6 +17,16 @@ export const limits = {
   linkReconnectMs: 10,
   linkWaitMs: 10_000,
 
+  // reads of an engine which one process opens
+  readQuestion: 8 * KiB,
+  readPage: 256 * KiB,
+  /** A view that nobody reads by is let go. */
+  readViewMs: 10_000,
+  /** How long a read waits for the store to come back: it blocks its process, which must not miss its heartbeats. */
+  readWaitMs: 5_000,
+  /** Octets of large values that a reader keeps, so that they need not be sent again: a document is read at each login. */
+  readKept: 20 * MiB,
+
   // actors
   mailbox: 4096,
 
@@ -43,7 +53,12 @@ export const limits = {
   journalCommits: 100_000,
   /** Octets of disk kept for the commands that free room: without them a full site could not be emptied. */
   diskReserve: 16 * MiB,
+  /** Octets that an LSM engine keeps for its next start: it writes its log out before it serves. */
+  lsmBallast: 32 * MiB,
   collectPerCommit: 2_000,
+  /** What one step of compacting reads and writes: for so long mail waits. */
+  compactOctets: 1 * MiB,
+  compactRows: 1_000,
   /** Messages that EXPUNGE or MOVE takes in one commit; more is several. */
   messagesPerCommit: 2_000,
 
@@ -191,5 +206,7 @@ export function checkLimits(): void {
   assert(limits.keywordsPerMailbox <= 52, 'keywords fit a number');
   assert(limits.queueLeaseMs / 3 > limits.linkWaitMs, 'a renewal may wait for the store to come back');
   assert(limits.smtpLine >= 512 && limits.smtpAuthLine >= 12 * KiB, 'RFC 5321 §4.5.3.1.4, RFC 4954 §4');
+  assert(2 * limits.readWaitMs <= limits.heartbeatMissedMs, 'a read that waits for the store is no hang');
+  assert(limits.document + 4 * KiB <= limits.readKept, 'a document is kept');
   assert(limits.heartbeatMissedMs > 3 * limits.heartbeatMs, 'a heartbeat may be late');
 }

@@ -19,7 +19,7 @@ export async function apply(given: Arguments): Promise<number> {
   const checked = validateDocument(readDocument(file));
   if (!checked.ok) return refuse(file, checked.errors, given.json);
   const world = realWorld(() => {});
-  const site = await writeSite(world, given.data);
+  const site = await writeSite(world, given.data, given.engine);
   const before = site.view === null ? null : config(site.view);
   const document = await seal(world, before?.document ?? null, checked.document, given.json);
   const changes = describeChanges(before?.document ?? null, document);

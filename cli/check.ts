@@ -8,8 +8,8 @@ import { complain, count, print, printJsonLine, progress, size } from './output.
 import { enterSite } from './site.ts';
 
 export async function check(given: Arguments): Promise<number> {
-  const { data, view } = await enterSite(given.data);
   const world = realWorld(() => {});
+  const { data, view } = await enterSite(world, given.data);
   const bar = progress(given.deep ? 'reading every body' : 'checking', given.json, () => world.monotonicMs());
   const snapshot = view.snapshot();
   const { problems, found, counts } = checkStore(snapshot, { deep: given.deep, progress: (done, of) => bar.at(done, of) });

@@ -12,6 +12,7 @@ import { formatDate } from '../protocols/mime/compose.ts';
 import { contentOf } from '../protocols/mime/intake.ts';
 import { hashPassword } from '../protocols/work.ts';
 import { sealDocument, validateDocument } from '../storage/document.ts';
+import { defaultEngine, engineOf, openView } from '../storage/engines/open.ts';
 import { Store, type StoreProtocol } from '../storage/messages.ts';
 import { accountByAddress, config } from '../storage/views.ts';
 import { tree } from '../tree.ts';
@@ -36,7 +37,7 @@ export async function demo(given: Arguments): Promise<never> {
   const other = await askSupervisor(world);
   if (other !== null) throw new Failure(`a site already runs on ${data} (pid ${other.pid}): look at it with mailsite status, or name another --data`);
   const log = join(data, place.log);
-  const crashed = runSite({ data, listen: address, portOffset, demo: true, output: openSync(log, 'a', 0o600) });
+  const crashed = runSite({ data, listen: address, portOffset, demo: true, engine: undefined, output: openSync(log, 'a', 0o600) });
   const store = link(world, place.storeSocket, Store);
   await Promise.race([crashed, fill(world, store)]);
   print(welcome({ program, address, portOffset, data, log }));
@@ -46,8 +47,7 @@ export async function demo(given: Arguments): Promise<never> {
 /** The sample document and mail, where there is no document yet. */
 async function fill(world: World, store: Address<StoreProtocol>): Promise<void> {
   await store.ask('stats', {});
-  const { openLmdbReader } = await import('../storage/engines/lmdb.ts');
-  const view = openLmdbReader(place.engine);
+  const view = await openView('.', engineOf('.') ?? defaultEngine, place.readSocket);
   view.refresh();
   if (config(view) !== null) return;
   const checked = validateDocument(JSON.stringify(document));

@@ -7,9 +7,8 @@ import { join, resolve } from 'node:path';
 import { Failure } from './output.ts';
 
 export const place = {
-  engine: 'mail.lmdb',
   /** The engine while it is restored: no site yet. */
-  restoring: 'mail.lmdb.restoring',
+  restoring: 'restoring',
   run: 'run',
   /** Held by the one process that writes to the engine. */
   lock: 'run/lock',
@@ -18,6 +17,8 @@ export const place = {
   /** The demo's log; a site's goes to its standard output. */
   log: 'log',
   storeSocket: 'run/store.sock',
+  /** Where the store lets others read an engine which only it has open. */
+  readSocket: 'run/read.sock',
   workSocket: 'run/work.sock',
   supervisorSocket: 'run/supervisor.sock',
   /** Private and executable: the program unpacks its native engine here (a /tmp mounted noexec does not matter). */

@@ -6,9 +6,12 @@ import { checkLimits } from '../actors/limits.ts';
 import { link, serve } from '../actors/link.ts';
 import { holdAlone } from '../actors/lock.ts';
 import { realWorld, systemResolvers } from '../actors/platform.ts';
+import { hopeless } from '../actors/supervision.ts';
 import type { ChildRow, ProcessRow } from '../actors/tree.ts';
 import type { World } from '../actors/world.ts';
+import { defaultEngine, type EngineKind, engineOf, openView } from '../storage/engines/open.ts';
 import { tree } from '../tree.ts';
+import { complain } from './output.ts';
 import { place } from './place.ts';
 
 export interface RoleOptions {
@@ -16,6 +19,8 @@ export interface RoleOptions {
   /** The pid of our supervisor. */
   readonly supervisor: number;
   readonly demo: boolean;
+  /** Of a site that has none yet. */
+  readonly engine: EngineKind | undefined;
 }
 
 type Role = ProcessRow['role'];
@@ -40,15 +45,30 @@ const child = (children: readonly ChildRow[], name: string): ChildRow => {
   return row;
 };
 
-async function store(world: World, children: readonly ChildRow[]): Promise<void> {
+async function store(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {
   const { collector, openStore } = await import('../storage/process.ts');
   if (!holdAlone(place.lock)) throw new Error('another process writes to this site: its lock is held');
-  const running = await openStore(world, place.engine);
+  const running = await openStore(world, '.', engineOf('.') ?? options.engine ?? defaultEngine).catch((error: unknown) => {
+    if (!(error instanceof Error) || error.name !== 'NewerStore') throw error; // by name: its module is the store's alone
+    complain(error.message);
+    process.exit(hopeless);
+  });
   startChild(world, child(children, 'storage'), async () => {
     throw await running.crashed;
   });
+  running.serveReads(place.readSocket);
   serve(world, place.storeSocket, running.served, running.clientGone);
   startChild(world, child(children, 'collector'), () => collector(world, running.served));
+  const spare = async () => (await import('../storage/snapshot/spare.ts')).copiesOf(world, running.view);
+  startChild(world, child(children, 'scrub'), () => running.scrub({ spare, infoOf }));
+}
+
+/** What is computed of a message at delivery, for a message whose row of it was damaged. */
+async function infoOf(message: Uint8Array) {
+  const { Scanner } = await import('../protocols/mime/scanner.ts');
+  const scanner = new Scanner();
+  scanner.push(message);
+  return scanner.finish().info;
 }
 
 async function work(world: World, children: readonly ChildRow[]): Promise<void> {
@@ -62,18 +82,25 @@ async function work(world: World, children: readonly ChildRow[]): Promise<void> 
 
 /** What edge and control share: the store, the work, the view, the feed. The view opens once the store has made it. */
 async function openSite(world: World, options: RoleOptions) {
-  const [{ Store }, { Work }, { changeFeed }, { openLmdbReader }] = await Promise.all([
+  const [{ Store }, { Work }, { changeFeed }] = await Promise.all([
     import('../storage/messages.ts'),
     import('../protocols/site.ts'),
     import('../protocols/feed.ts'),
-    import('../storage/engines/lmdb.ts'),
   ]);
   let resume = (): void => {};
-  const store = link(world, place.storeSocket, Store, { onUp: () => resume() });
+  let reopen = (): void => {};
+  const onUp = (): void => {
+    reopen();
+    resume();
+  };
+  const store = link(world, place.storeSocket, Store, { onUp });
   const changes = changeFeed(world, store);
   resume = () => void changes.resume().catch(() => {}); // a link lost again says so by coming up again
   await store.ask('stats', {});
-  return { world, store, work: link(world, place.workSocket, Work), view: openLmdbReader(place.engine), changes, plaintextOnLoopback: options.demo };
+  const view = await openView('.', engineOf('.') ?? defaultEngine, place.readSocket);
+  store.on('reopened', () => view.reopen?.());
+  reopen = () => view.reopen?.(); // the event may have been told while the link was away
+  return { world, store, work: link(world, place.workSocket, Work), view, changes, plaintextOnLoopback: options.demo };
 }
 
 async function edge(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {

@@ -7,10 +7,11 @@ import { realWorld } from '../actors/platform.ts';
 import { listenOn } from '../actors/sockets.ts';
 import { type ListenerSocket, supervise } from '../actors/supervisor.ts';
 import type { World } from '../actors/world.ts';
+import { type EngineKind, engineFiles } from '../storage/engines/open.ts';
 import { tree } from '../tree.ts';
 import { Failure } from './output.ts';
 import { clearTmp, enterData, place } from './place.ts';
-import { refuseNewer } from './site.ts';
+import { mustBe, refuseNewer } from './site.ts';
 
 export interface RunOptions {
   /** Absolute. */
@@ -21,6 +22,8 @@ export interface RunOptions {
   /** The demo: passwords in clear from loopback, and logs to a descriptor of its own. */
   readonly demo: boolean;
   readonly output: 'inherit' | number;
+  /** Which engine a new site gets; one that there is must be of it. */
+  readonly engine: EngineKind | undefined;
 }
 
 /** Runs the site in this process until it is killed. Throws with one line when it cannot start. */
@@ -30,9 +33,9 @@ export async function runSite(options: RunOptions): Promise<void> {
   enterData(options.data, false);
   if (!holdAlone(place.supervisorLock))
     throw new Failure(`a site already runs on ${options.data}: mailsite status shows it; give another --data for another site`);
-  if (existsSync(place.restoring) && !existsSync(place.engine))
+  if (mustBe(options.engine, options.data) === null && existsSync(place.restoring))
     throw new Failure(
-      `a restore into ${options.data} was cut off: run mailsite snapshot restore again, or remove ${place.restoring} to begin with an empty site`,
+      `a restore into ${options.data} was cut off: run mailsite snapshot restore again, or remove ${options.data}/${place.restoring} to begin with an empty site`,
     );
   clearTmp();
   await refuseNewer();
@@ -53,6 +56,7 @@ export async function runSite(options: RunOptions): Promise<void> {
       '--supervisor',
       String(process.pid),
       ...(options.demo ? ['--demo'] : []),
+      ...(options.engine !== undefined ? ['--engine', options.engine] : []),
     ],
     env: childEnvironment(),
     cwd: '.',
@@ -105,7 +109,7 @@ function dropPrivileges(world: World): void {
     .map((line) => line.split(':'))
     .find(([name]) => name === 'mailsite');
   const [uid, gid] = own.uid !== 0 ? [own.uid, own.gid] : entry !== undefined ? [Number(entry[2]), Number(entry[3])] : [SPARE_UID, SPARE_UID];
-  for (const path of ['.', place.run, place.tmp, place.engine, `${place.engine}-lock`, place.log, place.lock, place.supervisorLock]) giveAway(path, uid, gid);
+  for (const path of ['.', place.run, place.tmp, place.log, place.lock, place.supervisorLock, ...engineFiles('.')]) giveAway(path, uid, gid);
   process.setgroups?.([]);
   process.setgid?.(gid);
   process.setuid?.(uid);

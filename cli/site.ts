@@ -1,14 +1,13 @@
 // How a verb reaches the site of a data directory: through its store when it runs, with the engine opened here when it
-// does not. Guarantees: never two writers, because whoever opens the engine for writing holds the lock file first.
+// does not. Guarantees: never two writers, because whoever opens the engine for writing holds the lock file first. An
+// engine that only one process opens is also read so: through the store of a site that runs, under the lock otherwise.
 
-import { existsSync, statSync } from 'node:fs';
 import type { Address } from '../actors/actor.ts';
 import { local } from '../actors/actor.ts';
 import { link } from '../actors/link.ts';
 import { holdAlone } from '../actors/lock.ts';
 import type { World } from '../actors/world.ts';
-import type { Reader, Snapshot } from '../storage/engine.ts';
-import type { LmdbReader } from '../storage/engines/lmdb.ts';
+import { defaultEngine, type EngineKind, engineFiles, engineOf, openEngine, openView, type View } from '../storage/engines/open.ts';
 import { Store, type StoreProtocol } from '../storage/messages.ts';
 import { knownSchema, NewerStore } from '../storage/migrate.ts';
 import { Failure } from './output.ts';
@@ -16,32 +15,34 @@ import { becomeOwner, dataDirectory, enterData, place, unusable } from './place.
 import { askSupervisor } from './running.ts';
 
 /** Enters the data directory of a site that is there, to look at it. */
-export async function enterSite(option: string | undefined): Promise<{ data: string; view: LmdbReader }> {
+export async function enterSite(world: World, option: string | undefined): Promise<{ data: string; view: View; engine: EngineKind }> {
   const data = dataDirectory(option);
   const none = new Failure(`${data} holds no site: start one with mailsite run or mailsite apply, or name another --data`);
   try {
     process.chdir(data);
     becomeOwner();
-    if (!existsSync(place.engine)) throw none;
-    const { openLmdbReader } = await import('../storage/engines/lmdb.ts');
-    const view = openLmdbReader(place.engine);
+    // a file that was never begun is no site, and says so when it is opened
+    const engine = engineHere(data) ?? (engineFiles('.').length > 0 ? defaultEngine : null);
+    if (engine === null) throw none;
+    const view = await viewOf(world, data, engine);
     mustKnow(view);
-    return { data, view };
+    return { data, view, engine };
   } catch (error) {
-    if (error instanceof Failure && error !== none) throw error;
-    throw error === none || (error as NodeJS.ErrnoException).code === 'ENOENT' ? none : unusable(data, error);
+    if (error instanceof Failure) throw error;
+    throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? none : unusable(data, error);
   }
 }
 
 /** `view`: what is there now, whoever writes. */
 export interface Opened {
   readonly store: Address<StoreProtocol>;
-  readonly view: Reader & { snapshot(): Snapshot };
+  readonly view: Pinnable;
   readonly running: boolean;
 }
+type Pinnable = Omit<View, 'close'>;
 
 /** What a newer program wrote is not ours to read or to write. */
-function mustKnow(view: LmdbReader): void {
+function mustKnow(view: Pinnable): void {
   try {
     knownSchema(view);
   } catch (error) {
@@ -51,9 +52,9 @@ function mustKnow(view: LmdbReader): void {
 
 /** Before a site is started: a store that cannot be served is said once, here, and not by a child again and again. */
 export async function refuseNewer(): Promise<void> {
-  if ((statSync(place.engine, { throwIfNoEntry: false })?.size ?? 0) === 0) return;
-  const { openLmdbReader } = await import('../storage/engines/lmdb.ts');
-  const view = openLmdbReader(place.engine);
+  // an engine that one process opens is the store's: it says so itself (cli/role.ts)
+  if (engineOf('.') !== 'lmdb') return;
+  const view = await openView('.', 'lmdb', place.readSocket);
   try {
     mustKnow(view);
   } finally {
@@ -61,26 +62,73 @@ export async function refuseNewer(): Promise<void> {
   }
 }
 
+/** Looks at the site of a directory without staying in it; null where there is none. */
+export async function glance<T>(world: World, data: string, look: (view: View) => T): Promise<T | null> {
+  const here = process.cwd();
+  process.chdir(data);
+  try {
+    const engine = engineHere(data);
+    if (engine === null) return null;
+    const view = await viewOf(world, data, engine);
+    try {
+      return look(view);
+    } finally {
+      await view.close();
+    }
+  } finally {
+    process.chdir(here);
+  }
+}
+
+/** Throws when the site in `data`, the current directory, has another engine than `wanted`, or several. */
+export function mustBe(wanted: EngineKind | undefined, data: string): EngineKind | null {
+  const found = engineHere(data);
+  if (wanted !== undefined && found !== null && found !== wanted)
+    throw new Failure(`${data} holds a site on ${found}, not on ${wanted}: leave --engine away, or restore a snapshot of it into another --data`);
+  return found;
+}
+
+function engineHere(data: string): EngineKind | null {
+  try {
+    return engineOf('.');
+  } catch (error) {
+    throw new Failure(`${data} cannot be used: ${(error as Error).message}`);
+  }
+}
+
+async function viewOf(world: World, data: string, engine: EngineKind): Promise<View> {
+  if (engine === 'lmdb' || (await askSupervisor(world)) !== null) return openView('.', engine, place.readSocket);
+  beTheOnlyOne(data);
+  return openEngine('.', engine);
+}
+
+let alone = false;
+
+/** Takes the lock, for as long as this process lives. */
+function beTheOnlyOne(data: string): void {
+  alone ||= holdAlone(place.lock);
+  if (!alone) throw new Failure(`another process is writing to ${data}: let it end, then run this again`);
+}
+
 /** A site entered to be written: `view` is what is there (null: nothing yet), until `open`. */
 export interface Writable {
   readonly data: string;
-  readonly view: LmdbReader | null;
+  readonly view: View | null;
   /** Opens the store, ours or the running site's; from then on no site can start here until this process ends. */
   open(): Promise<Opened>;
 }
 
-/** Enters the data directory, made where absent. */
-export async function writeSite(world: World, option: string | undefined): Promise<Writable> {
+/** Enters the data directory, made where absent. `wanted`: the engine of a new site. */
+export async function writeSite(world: World, option: string | undefined, wanted?: EngineKind): Promise<Writable> {
   const data = dataDirectory(option);
   enterData(data, true);
-  const { openLmdbReader } = await import('../storage/engines/lmdb.ts');
-  const begun = (statSync(place.engine, { throwIfNoEntry: false })?.size ?? 0) > 0;
+  const engine = mustBe(wanted, data);
   try {
-    const view = begun ? openLmdbReader(place.engine) : null;
+    const view = engine === null ? null : await viewOf(world, data, engine);
     if (view !== null) mustKnow(view);
     const open = async () => {
-      await view?.close(); // the library knows one environment of a file in a process
-      return openStoreOf(world, data);
+      await view?.close(); // an engine is open once in a process
+      return openStoreOf(world, data, engine ?? wanted ?? defaultEngine);
     };
     return { data, view, open };
   } catch (error) {
@@ -88,15 +136,13 @@ export async function writeSite(world: World, option: string | undefined): Promi
   }
 }
 
-async function openStoreOf(world: World, data: string): Promise<Opened> {
-  if ((await askSupervisor(world)) !== null) {
-    const { openLmdbReader } = await import('../storage/engines/lmdb.ts');
-    return { store: link(world, place.storeSocket, Store), view: openLmdbReader(place.engine), running: true };
-  }
-  if (!holdAlone(place.lock)) throw new Failure(`another process is writing to ${data}: let it end, then run this again`);
+async function openStoreOf(world: World, data: string, engine: EngineKind): Promise<Opened> {
+  if ((await askSupervisor(world)) !== null)
+    return { store: link(world, place.storeSocket, Store), view: await openView('.', engine, place.readSocket), running: true };
+  beTheOnlyOne(data);
   try {
     const { openStore } = await import('../storage/process.ts');
-    const opened = await openStore(world, place.engine);
+    const opened = await openStore(world, '.', engine);
     return { store: local(opened.served), view: opened.view, running: false };
   } catch (error) {
     throw unusable(data, error);

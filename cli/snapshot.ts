@@ -33,7 +33,7 @@ const snapshotVerbs: Readonly<Record<string, SnapshotVerb>> = {
   },
   restore: {
     about: 'bring a site up in an empty data folder, or put mail of an account (--only) back into a live one',
-    options: ['from', 'data', 'at', 'key', 'deep', 'only', 'folder', 'message', 'into', 'json'],
+    options: ['from', 'data', 'engine', 'at', 'key', 'deep', 'only', 'folder', 'message', 'into', 'json'],
     run: async (given) => (await import('./snapshot/restore.ts')).restore(given),
   },
   export: {

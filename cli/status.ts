@@ -1,28 +1,31 @@
 // `mailsite status`: the site at a glance. It reads the engine directly and asks the supervisor for its processes, so it
 // answers when the site is down and when it is busy.
 
-import { statSync } from 'node:fs';
 import { realWorld } from '../actors/platform.ts';
 import type { World } from '../actors/world.ts';
 import type { Reader } from '../storage/engine.ts';
-import { getRow, scanRows } from '../storage/rows.ts';
+import { type EngineKind, engineOctets } from '../storage/engines/open.ts';
+import { getRow, RowDamaged, scanRows } from '../storage/rows.ts';
+import { listed } from '../storage/scrub.ts';
 import type { RowOf, tables } from '../storage/schema.ts';
 import { certificate, config } from '../storage/views.ts';
 import type { Arguments } from './arguments.ts';
 import { bold, count, print, printJson, size, span, table } from './output.ts';
-import { place } from './place.ts';
 import { askSupervisor, type Processes } from './running.ts';
 import { enterSite } from './site.ts';
 
 export async function status(given: Arguments): Promise<void> {
   const world = realWorld(() => {});
-  const { data, view } = await enterSite(given.data);
+  const { data, view, engine } = await enterSite(world, given.data);
   const processes = await askSupervisor(world);
   const now = world.now();
-  const found = look(view, data, statSync(place.engine).size, processes, await parked(world, view));
+  const found = look(view, { data, engine, diskOctets: engineOctets('.') }, processes, await parked(world, view));
   if (given.json) printJson(found);
   else print(draw(found, now));
 }
+
+/** What is damaged is counted apart, and hides nothing else. */
+const sound = { skipDamaged: true } as const;
 
 interface Destination {
   readonly domain: string;
@@ -37,20 +40,27 @@ type Status = ReturnType<typeof look>;
 type Snapshots = Awaited<ReturnType<typeof parked>>;
 
 /** All that there is to say, as `--json` says it. Times in ms since the epoch. */
-export function look(view: Reader, data: string, diskOctets: number, processes: Processes | null, snapshots: Snapshots = null) {
+interface On {
+  readonly data: string;
+  readonly engine: EngineKind;
+  readonly diskOctets: number;
+}
+
+export function look(view: Reader, on: On, processes: Processes | null, snapshots: Snapshots = null) {
   view.refresh();
-  const configured = config(view);
+  const configured = unlessDamaged(() => config(view)) ?? null;
   const host = configured?.document.host ?? null;
   const site = getRow(view, 'site', {});
-  const tls = host === null ? undefined : certificate(view, host);
+  const tls = host === null ? undefined : unlessDamaged(() => certificate(view, host));
   return {
     host,
     rev: configured?.rev ?? 0,
     appliedAt: configured?.appliedAt ?? null,
-    data,
+    ...on,
     commit: site?.commit ?? 0,
-    diskOctets,
     ...totals(view),
+    damage: listed(view).map(({ table, key, what, foundAt }) => ({ table, key: Buffer.from(key).toString('hex'), what, foundAt })),
+    scrubbedAt: scrubbedAt(view),
     certificate: tls === undefined ? null : { notAfter: tls.notAfter, selfSigned: tls.selfSigned },
     queue: queueByDomain(view),
     snapshots,
@@ -60,10 +70,25 @@ export function look(view: Reader, data: string, diskOctets: number, processes: 
   };
 }
 
+function unlessDamaged<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof RowDamaged) return undefined;
+    throw error;
+  }
+}
+
+/** When all was last looked at for damage; null: not yet. */
+function scrubbedAt(view: Reader): number | null {
+  const at = unlessDamaged(() => getRow(view, 'scrub', {}))?.finishedAt ?? 0;
+  return at === 0 ? null : at;
+}
+
 function totals(view: Reader) {
-  const accounts = [...scanRows(view, 'account', [])].map(({ row }) => row).filter((row) => row.present);
+  const accounts = [...scanRows(view, 'account', [], sound)].map(({ row }) => row).filter((row) => row.present);
   let mailboxes = 0;
-  for (const _ of scanRows(view, 'mailbox', [])) mailboxes++;
+  for (const _ of scanRows(view, 'mailbox', [], sound)) mailboxes++;
   return {
     accounts: accounts.length,
     disabled: accounts.filter((row) => !row.enabled).length,
@@ -86,9 +111,9 @@ const PLACE_MS = 5_000;
 /** Recipients that wait, by destination, those that fail longest first. */
 function queueByDomain(view: Reader): Destination[] {
   const arrivedAt = new Map<number, number>();
-  for (const { key, row } of scanRows(view, 'queue', [])) arrivedAt.set(key.queue, row.arrivedAt);
+  for (const { key, row } of scanRows(view, 'queue', [], sound)) arrivedAt.set(key.queue, row.arrivedAt);
   const byDomain = new Map<string, Destination>();
-  for (const { key, row } of scanRows(view, 'queueRecipient', [])) {
+  for (const { key, row } of scanRows(view, 'queueRecipient', [], sound)) {
     const arrived = arrivedAt.get(key.queue) ?? 0;
     const found = byDomain.get(row.domain);
     if (found === undefined) byDomain.set(row.domain, destination(row, arrived));
@@ -129,8 +154,12 @@ function head(s: Status, now: number): string {
     ['site', s.host === null ? 'not configured: give it a document with mailsite apply' : `${s.host}, rev ${s.rev}`],
     ['runs', s.supervisor === null ? 'no: start it with mailsite run, or mailsite install' : `yes, since ${span(now - s.supervisor.startedAt)}`],
     ['mail', `${count(s.messages, 'message')}, ${size(s.octets)}, in ${count(s.mailboxes, 'mailbox')} of ${count(s.accounts, 'account')}`],
-    ['data', `${s.data}, ${size(s.diskOctets)} on disk`],
+    ['data', `${s.data}, ${size(s.diskOctets)} on disk, ${s.engine}`],
   ];
+  if (s.damage.length > 0) {
+    const [first] = s.damage;
+    rows.push(['damage', `${count(s.damage.length, 'row')} cannot be mended yet, found ${span(now - (first?.foundAt ?? now))} ago: mailsite check names them`]);
+  }
   if (s.certificate !== null) {
     const { selfSigned, notAfter } = s.certificate;
     rows.push(['tls', `${selfSigned ? 'self-signed' : 'certificate'}, ${notAfter > now ? 'good for' : 'expired since'} ${span(notAfter - now)}`]);

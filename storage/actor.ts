@@ -9,17 +9,18 @@
 import { actor, LinkLost, type Peer } from '../actors/actor.ts';
 import { assert } from '../actors/assert.ts';
 import { limits } from '../actors/limits.ts';
-import { type Ask, isRefusal, type Refusal, refuse } from '../actors/wire.ts';
+import { type Answer, type Ask, isRefusal, type Refusal, refuse } from '../actors/wire.ts';
 import type { World } from '../actors/world.ts';
 import { site } from './commands/site.ts';
 import { type CommandName, commands, frugal } from './commands/table.ts';
 import { recover } from './commands/transfer.ts';
-import { DiskFull, type Engine } from './engine.ts';
+import { compactInto } from './compact.ts';
+import { type Compacted, DiskFull, type Engine } from './engine.ts';
 import { sealBatch } from './journal.ts';
 import { Store, type StoreProtocol } from './messages.ts';
 import { knownSchema, schemaVersion } from './migrate.ts';
 import { above, maxRanges, type Ranges, sizeOf } from './ranges.ts';
-import { getRow, prefixRange } from './rows.ts';
+import { getRow, prefixRange, RowDamaged } from './rows.ts';
 import { type Batch, createBatch, type Notices, type Tx } from './tx.ts';
 
 type P = StoreProtocol;
@@ -50,6 +51,9 @@ interface State {
   commands: number;
   /** Since when there has been no room (monotonic ms), or null. */
   fullSince: number | null;
+  /** What runs before the next batch, between two commits. */
+  between: (() => Promise<void>) | null;
+  compacting: { done: number; total: number } | null;
 }
 
 export const storage = actor({
@@ -72,6 +76,8 @@ export const storage = actor({
       batches: 0,
       commands: 0,
       fullSince: null,
+      between: null,
+      compacting: null,
     };
     assert((knownSchema(engine) ?? schemaVersion) === schemaVersion, 'a store is migrated before it is served');
     const batch = createBatch(engine);
@@ -139,6 +145,11 @@ export const storage = actor({
     authFailed: (state, ask) => submit(state, 'authFailed', ask),
     authSucceeded: (state, ask) => submit(state, 'authSucceeded', ask),
     collect: (state, ask) => collectSparing(state, ask),
+    scrubbed: (state, ask) => submit(state, 'scrubbed', ask),
+    mend: (state, ask) => submit(state, 'mend', ask),
+    mendBody: (state, ask) => submit(state, 'mendBody', ask),
+    compact: (state, ask) => compact(state, ask.now),
+    compacting: ({ compacting }) => compacting ?? { done: 0, total: 0 },
   },
 });
 
@@ -177,6 +188,57 @@ function collectSparing(state: State, ask: Ask<P, 'collect'>): Promise<AnswerOf<
   for (const [transfer, { grewMs }] of state.transfers) if (grewMs + ask.transferAgeMs <= now) state.transfers.delete(transfer);
   const sparing = { ...ask, alive: new Set(state.transfers.keys()) };
   return submit(state, 'collect', sparing);
+}
+
+/** A transfer that has not grown for so long is nobody's. */
+export const transferAgeMs = 60 * 60_000;
+/** Between two steps of compacting: the more mail comes in, the longer. */
+const pauseMs = { idle: 2, busy: 15 };
+
+/** Collects, and then moves the rows into a file that has no free pages. Mail is served meanwhile. */
+async function compact(state: State, now: number): Promise<Answer<P, 'compact'> | Refusal> {
+  const { engine, world } = state;
+  if (state.compacting !== null) return refuse('busy', 'it is being compacted already');
+  if (!engine.compact && !engine.fresh) return refuse('unneeded', `${engine.name} gives room back by itself, as it goes`);
+  state.compacting = { done: 0, total: 1 };
+  const began = world.monotonicMs();
+  try {
+    for (let more = true; more; await world.sleep(pauseMs.idle)) {
+      const answer = await collectSparing(state, { now, transferAgeMs });
+      more = !isRefusal(answer) && answer.more;
+    }
+    const { heldMs, ...octets } = engine.compact ? { ...(await engine.compact()), heldMs: 0 } : await compactBeside(state);
+    world.log('store.compacted', { ...octets, rows: state.compacting.done, ms: Math.round(world.monotonicMs() - began), heldMs });
+    return octets;
+  } catch (error) {
+    if (!(error instanceof DiskFull)) throw error;
+    world.log('store.compactRefused', { error: error.message });
+    return refuse('full', error.message);
+  } finally {
+    state.compacting = null;
+  }
+}
+
+async function compactBeside(state: State): Promise<Compacted & { heldMs: number }> {
+  const { engine, world } = state;
+  assert(engine.fresh !== undefined, 'an engine is compacted in one of two ways');
+  let { batches } = state;
+  let heldMs = 0;
+  const octets = await compactInto(engine, await engine.fresh(), {
+    async pause() {
+      await world.sleep(state.batches === batches ? pauseMs.idle : pauseMs.busy);
+      ({ batches } = state);
+    },
+    alone: (run) =>
+      between(state, async () => {
+        const from = world.monotonicMs();
+        await run();
+        for (const peer of state.subscribers.values()) peer.emit('reopened', { commit: state.commit });
+        heldMs = Math.round(world.monotonicMs() - from);
+      }),
+    progress: (done, total) => void (state.compacting = { done, total }),
+  });
+  return { ...octets, heldMs };
 }
 
 /** EXPUNGE of a large folder is several commits, so that it neither holds up the others nor grows with the folder. What
@@ -243,10 +305,29 @@ function octetsOf({ chunks, content, mails }: Carries): number {
   return octets;
 }
 
+/** Runs between two commits: commands wait meanwhile. When there is no room for it they go on; any other failure is the end. */
+function between(state: State, run: () => Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (state.dead) return reject(new LinkLost('storage'));
+    state.between = async () => {
+      state.between = null;
+      await run().then(resolve, (error: unknown) => {
+        reject(error);
+        if (!(error instanceof DiskFull)) throw error;
+      });
+    };
+    if (state.running) return;
+    state.running = true;
+    void pump(state);
+  });
+}
+
 async function pump(state: State): Promise<void> {
   let batch: Waiting[] = [];
   try {
-    while (state.waiting.length > 0) {
+    while (state.waiting.length > 0 || state.between !== null) {
+      await state.between?.();
+      if (state.waiting.length === 0) continue;
       batch = gather(state);
       await runBatch(state, batch);
     }
@@ -284,7 +365,7 @@ async function tryBatch(state: State, waiting: readonly Waiting[], reserve = fal
   const { engine } = state;
   engine.refresh();
   const batch = createBatch(engine);
-  const answers = waiting.map(({ run }) => batch.command(run, (answer) => !isRefusal(answer)));
+  const answers = waiting.map(({ run }) => batch.command(guarded(run), (answer) => !isRefusal(answer)));
   const notices = batch.notices();
   if (!batch.empty) {
     const commit = sealBatch(batch);
@@ -304,6 +385,18 @@ async function tryBatch(state: State, waiting: readonly Waiting[], reserve = fal
   tell(state, notices);
   return null;
 }
+
+/** Damage ends the command that meets it, and nothing else. */
+const guarded =
+  (run: (tx: Tx) => object) =>
+  (tx: Tx): object => {
+    try {
+      return run(tx);
+    } catch (error) {
+      if (error instanceof RowDamaged) return refuse('damaged', error.message);
+      throw error;
+    }
+  };
 
 function noRoom(state: State, error: DiskFull): void {
   if (state.fullSince !== null) return;

@@ -5,7 +5,7 @@
 import { assert } from '../actors/assert.ts';
 import { limits } from '../actors/limits.ts';
 import type { Reader } from './engine.ts';
-import { encodeKey, getRow, openRow, type Row } from './rows.ts';
+import { encodeKey, getRow, openRow, type Row, RowDamaged } from './rows.ts';
 
 export type BlobRow = Row<'blob'>;
 export type InfoRow = Row<'info'>;
@@ -36,6 +36,15 @@ export function openChunk(stored: Uint8Array): Uint8Array {
   if (stored[0] === codec.raw) return stored.subarray(1);
   assert(stored[0] === codec.zstd, 'a chunk has a known codec');
   return Bun.zstdDecompressSync(stored.subarray(1));
+}
+
+/** Throws RowDamaged for a chunk that does not open. */
+function soundChunk(stored: Uint8Array, blob: number, n: number): Uint8Array {
+  try {
+    return openChunk(stored);
+  } catch (error) {
+    throw new RowDamaged('chunk', encodeKey('chunk', { blob, n }), (error as Error).message);
+  }
 }
 
 /**
@@ -97,7 +106,7 @@ function binaryAt(row: Uint8Array, at: number): { octets: Uint8Array; end: numbe
 export function header(reader: Reader, id: number): Uint8Array {
   const first = reader.get(encodeKey('chunk', { blob: id, n: 0 }));
   if (!first) throw new BodyGone(id);
-  const octets = openChunk(first);
+  const octets = soundChunk(first, id, 0);
   if (octets.length < limits.chunk) return octets;
   const row = blob(reader, id);
   if (!row) throw new BodyGone(id);
@@ -120,9 +129,9 @@ export function* body(reader: Reader, id: number, from: number, to: number): Gen
       const start = n === 0 ? 0 : first + (n - 1) * limits.chunk;
       const stored = reader.peek(encodeKey('chunk', { blob: id, n }));
       if (!stored) throw new BodyGone(id);
-      const octets = openChunk(stored);
+      const octets = soundChunk(stored, id, n);
+      if (octets.length !== chunkSize(row.size, row.headerSize, n)) throw new RowDamaged('chunk', encodeKey('chunk', { blob: id, n }), 'it has another size');
       const part = octets.subarray(at - start, Math.min(octets.length, at - start + piece.length - filled));
-      assert(part.length > 0, 'a chunk has its declared size');
       piece.set(part, filled);
       filled += part.length;
       at += part.length;

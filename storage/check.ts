@@ -69,7 +69,8 @@ export function check(reader: Reader, options: CheckOptions = {}): Checked {
     checkQueue(c);
     checkBlobs(c);
     checkDigest(c);
-    for (const table of ['certificate', 'authFailure', 'lineage', 'recovery'] as const) for (const _ of readable(c, table));
+    for (const { row } of readable(c, 'damage')) say('row', `${row.table} ${Buffer.from(row.key).toString('hex')} is damaged and not mended: ${row.what}`);
+    for (const table of ['certificate', 'authFailure', 'lineage', 'recovery', 'scrub'] as const) for (const _ of readable(c, table));
   }
   return { problems, found, counts };
 }

@@ -34,6 +34,27 @@ export interface Engine extends Reader {
   commit(writes: readonly Write[], options?: { readonly reserve?: boolean }): Promise<void>;
   /** Frees the reader slots of processes that are gone. */
   readersGone(): void;
+  /** Gives freed room back to the disk in its own way, while it serves. Absent: it has none, or `fresh` is the way. */
+  compact?(): Promise<Compacted>;
+  /** An empty engine beside this one, to become this one. Rejects with DiskFull when the rows may not fit beside. */
+  fresh?(): Promise<Fresh>;
+}
+
+/** Octets on the disk. */
+export interface Compacted {
+  readonly before: number;
+  readonly after: number;
+}
+
+/** A second engine that is filled with the rows of the first (storage/compact.ts) and then takes its place. */
+export interface Fresh {
+  /** How many rows the first one has now. */
+  readonly rows: number;
+  /** Writes `changes`, then `rows`, which ascend and lie above all that are there: durable when it resolves, or DiskFull. */
+  load(changes: readonly Write[], rows: readonly Write[]): Promise<void>;
+  /** From now on the first engine reads and writes these rows. It must not commit meanwhile; a crash leaves the one or the other. */
+  replace(): Promise<Compacted>;
+  abandon(): Promise<void>;
 }
 
 /** There is no room: the batch was refused whole. */

@@ -18,6 +18,8 @@ export const refusals = {
   locked: 'the configuration is locked by a portal',
   conflict: 'the row changed under the caller',
   inboxStays: 'INBOX cannot be deleted',
+  unneeded: 'the engine gives room back by itself',
+  damaged: 'a row that it needs is damaged: nothing was done',
 } as const;
 export type RefusalCode = keyof typeof refusals;
 
@@ -178,12 +180,28 @@ export const Store = protocol(
       { lineage: text(64), dataKey: bin(32), wrapped: text(20_000), identity: text(200), recipient: text(200), made: bool },
     ),
 
+    // damage (storage/scrub.ts)
+    /** A slice was looked at: where to go on (empty: the end is reached), how much it was, and what was found. */
+    scrubbed: call(
+      90,
+      { now: u53, next: bin(500), rows: u32, bodies: u32, found: list(record({ table: text(40), key: bin(500), what: text(500) }), 1_000) },
+      {},
+    ),
+    /** Mends one row: from what it derives from, or with `row`, its octets as they were stored (empty: there are none). */
+    mend: call(91, { key: bin(500), row: bin(17 * 1024 * 1024) }, { how: oneOf('sound', 'derived', 'given', 'removed', 'no') }),
+    /** Chunks of a body that is damaged, in the place of those that are there. `last`: the body is whole again. */
+    mendBody: call(92, { blob: u53, first: u32, chunks: list(chunk, 64), last: bool }, {}),
+
     // housekeeping
     /** Removes garbage and unclaimed transfers older than `transferAgeMs`; call again while `more`. */
     collect: call(80, { now: u53, transferAgeMs: u53 }, { chunks: u32, more: bool }),
     /** A process of this site ended without goodbye: its reader slots are freed. */
     readersGone: call(81, {}, {}),
     stats: call(82, {}, { commit: u53, queued: u32, batches: u53, commands: u53, full: bool }),
+    /** Gives freed room back to the disk while mail is served. Answered when it is done, with octets on the disk. */
+    compact: call(84, { now: u53 }, { before: u53, after: u53 }),
+    /** How far that is, in rows; `total` 0: it does not run. */
+    compacting: call(85, {}, { done: u53, total: u53 }),
   },
   {
     /** After a durable commit: what changed in mailboxes. */
@@ -192,6 +210,8 @@ export const Store = protocol(
     configured: event(101, { rev: u53 }),
     /** There is something due in the queue. */
     queued: event(102, { due: u53 }),
+    /** Another file has taken the place of the engine's: who reads it reopens it now. Told before any answer about later commits. */
+    reopened: event(103, { commit: u53 }),
   },
 );
 export type StoreProtocol = typeof Store;

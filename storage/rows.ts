@@ -21,6 +21,8 @@ export interface Range {
 export interface ScanOptions<N extends TableName> {
   readonly reverse?: boolean;
   readonly limit?: number;
+  /** Rows that are damaged are left out, instead of ending the scan. */
+  readonly skipDamaged?: boolean;
   /** Starts at this key (inclusive) instead of at the start of the prefix. */
   readonly from?: Key<N>;
   /** Ends before this key instead of at the end of the prefix. */
@@ -217,6 +219,16 @@ export function decodeRow<N extends TableName>(table: N, stored: Uint8Array, key
   }
 }
 
+/** Undefined for a row that is damaged. */
+export function soundRow<N extends TableName>(table: N, key: Uint8Array, stored: Uint8Array): Row<N> | undefined {
+  try {
+    return decodeRow(table, stored, key);
+  } catch (error) {
+    if (error instanceof RowDamaged) return undefined;
+    throw error;
+  }
+}
+
 export function getRow<N extends TableName>(reader: Reader, table: N, key: Key<N>): Row<N> | undefined {
   const at = encodeKey(table, key);
   const octets = reader.get(at);
@@ -231,7 +243,10 @@ export function* scanRows<N extends TableName>(
   options?: ScanOptions<N>,
 ): Generator<Keyed<N>, void, undefined> {
   const { from, to } = scanRange(table, prefix, options);
-  for (const [key, value] of reader.range(from, to, options)) yield { key: decodeKey(table, key), row: decodeRow(table, value, key) };
+  for (const [key, value] of reader.range(from, to, options)) {
+    const row = options?.skipDamaged === true ? soundRow(table, key, value) : decodeRow(table, value, key);
+    if (row !== undefined) yield { key: decodeKey(table, key), row };
+  }
 }
 
 /**

@@ -186,6 +186,18 @@ export const tables = {
     'a history of commits without a fork: the key its snapshots are sealed with, and the same wrapped for the recovery kit (age)',
   ),
   recovery: table(25, {}, { identity: text(200), recipient: text(200), createdAt: u53 }, 'the recovery kit: the age identity that unwraps data keys'),
+  damage: table(
+    26,
+    { of: 'hash' },
+    { table: text(40), key: bin(500), what: text(500), foundAt: u53, tries: u32 },
+    'a row or a body that is damaged and not mended yet, by the SHA-256 of its key; a body is named by its first chunk',
+  ),
+  scrub: table(
+    27,
+    {},
+    { next: bin(500), startedAt: u53, finishedAt: u53, rows: u53, bodies: u53, found: u32 },
+    'how far the scrub of this week is: the key it goes on at (empty: not under way), and what it has looked at and found',
+  ),
 } as const;
 
 export type TableName = keyof typeof tables;

@@ -4,7 +4,7 @@
 
 import { assert } from '../actors/assert.ts';
 import type { EventOf } from '../actors/wire.ts';
-import { addRow, covered, type Digest, removeRow } from './digest.ts';
+import { addRow, covered, type Digest, digestOf, removeRow } from './digest.ts';
 import type { Reader, Write } from './engine.ts';
 import type { StoreProtocol } from './messages.ts';
 import {
@@ -16,10 +16,13 @@ import {
   type Keyed,
   octetText,
   type PartValue,
+  type Range,
   type Row,
+  RowDamaged,
   type ScanOptions,
   scanRange,
   sealRow,
+  soundRow,
 } from './rows.ts';
 import type { TableName } from './schema.ts';
 
@@ -34,10 +37,19 @@ export interface Tx {
   count(table: TableName, prefix: readonly PartValue[]): number;
   put<N extends TableName>(table: N, key: Key<N>, row: Row<N>): void;
   delete<N extends TableName>(table: N, key: Key<N>): void;
+  /** What is written takes the place of rows that the digest never knew: it is counted anew at the commit. */
+  recount(): void;
   /** What subscribers are told after the commit. */
   changed(change: Change): void;
   configured(rev: number): void;
   queued(due: number): void;
+}
+
+/** A row that others name and that must be there. Throws RowDamaged when it is not. */
+export function mustHave<N extends TableName>(tx: Tx, table: N, key: Key<N>): Row<N> {
+  const row = tx.get(table, key);
+  if (row === undefined) throw new RowDamaged(table, encodeKey(table, key), 'it is missing');
+  return row;
 }
 
 /** What a batch tells its subscribers once it is durable. */
@@ -71,6 +83,7 @@ export function createBatch(reader: Reader): Batch {
   const tables = new Map<TableName, Map<string, Written>>();
   /** Rows below, as they were read one by one: what is read is often written, and the digest needs what was there. */
   const seen = new Map<string, Uint8Array>();
+  let recounted = false;
   let undo: { at: Map<string, Written>; name: string; was: Written | undefined }[] = [];
   let told: Told = { changes: [], rev: null, due: null };
   const tableMap = (table: TableName): Map<string, Written> => {
@@ -101,18 +114,12 @@ export function createBatch(reader: Reader): Batch {
       const below = own.length === 0 ? reader.range(from, to, options) : reader.range(from, to, { ...options, limit: Number.MAX_SAFE_INTEGER });
       yield* overlay(table, below, own, options) as Generator<Keyed<typeof table>>;
     },
-    count(table, prefix) {
-      const { from, to } = scanRange(table, prefix);
-      let count = 0;
-      for (const _ of reader.keys(from, to)) count++;
-      for (const [, w] of writtenBetween(tables.get(table), octetText(from), octetText(to))) {
-        if (reader.peek(w.key) === undefined) count += w.row === undefined ? 0 : 1;
-        else count -= w.row === undefined ? 1 : 0;
-      }
-      return count;
-    },
+    count: (table, prefix) => countRows(reader, tables.get(table), scanRange(table, prefix)),
     put: (table, key, row) => write(table, encodeKey(table, key), row as Row<TableName>),
     delete: (table, key) => write(table, encodeKey(table, key), undefined),
+    recount() {
+      recounted = true;
+    },
     changed: (change) => void told.changes.push(change),
     configured(rev) {
       told.rev = rev;
@@ -146,11 +153,25 @@ export function createBatch(reader: Reader): Batch {
       return true;
     },
     touched: (except) => [...tables].filter(([table]) => table !== except).flatMap(([, map]) => [...map.values()].map((w) => w.key)),
-    digested: (digest) => digestWrites(digest, tables, (name, key) => seen.get(name) ?? reader.peek(key)),
+    digested(digest) {
+      const below = (name: string, key: Uint8Array): Uint8Array | undefined => seen.get(name) ?? reader.get(key);
+      if (recounted || overDamage(tables, seen, below)) Object.assign(digest, digestOf(reader));
+      digestWrites(digest, tables, below);
+    },
     writes: () => sortedWrites(tables),
     notices: () => ({ ...told, changes: mergeChanges(told.changes) }),
   };
   return batch;
+}
+
+function countRows(reader: Reader, own: ReadonlyMap<string, Written> | undefined, { from, to }: Range): number {
+  let count = 0;
+  for (const _ of reader.keys(from, to)) count++;
+  for (const [, w] of writtenBetween(own, octetText(from), octetText(to))) {
+    if (reader.peek(w.key) === undefined) count += w.row === undefined ? 0 : 1;
+    else count -= w.row === undefined ? 1 : 0;
+  }
+  return count;
 }
 
 interface Told {
@@ -170,7 +191,7 @@ function* overlay(
   table: TableName,
   below: Iterable<readonly [Uint8Array, Uint8Array]>,
   own: [string, Written][],
-  options: { readonly reverse?: boolean; readonly limit?: number } = {},
+  options: { readonly reverse?: boolean; readonly limit?: number; readonly skipDamaged?: boolean } = {},
 ): Generator<Keyed<TableName>> {
   const { reverse = false, limit = Number.POSITIVE_INFINITY } = options;
   if (reverse) own.reverse();
@@ -189,8 +210,10 @@ function* overlay(
       yield { key: decodeKey(table, written.key), row: written.row };
     }
     if (replaced) continue;
+    const row = options.skipDamaged === true ? soundRow(table, key, value) : decodeRow(table, value, key);
+    if (row === undefined) continue;
     if (given++ >= limit) return;
-    yield { key: decodeKey(table, key), row: decodeRow(table, value, key) };
+    yield { key: decodeKey(table, key), row };
   }
   for (; at < own.length; at++) {
     const { key, row } = (own[at] as [string, Written])[1];
@@ -198,6 +221,22 @@ function* overlay(
     if (given++ >= limit) return;
     yield { key: decodeKey(table, key), row };
   }
+}
+
+/** Is a row written, without having been read, over one that is damaged? Those that were read were sound. */
+function overDamage(tables: ReadonlyMap<TableName, ReadonlyMap<string, Written>>, seen: Map<string, Uint8Array>, below: Below): boolean {
+  let damaged = false;
+  for (const [table, map] of tables) {
+    for (const [name, written] of map) {
+      if (!covered(written.key)) break; // nor is any other row of its table
+      if (seen.has(name)) continue;
+      const was = below(name, written.key);
+      if (was === undefined) continue;
+      seen.set(name, was);
+      damaged ||= soundRow(table, written.key, was) === undefined;
+    }
+  }
+  return damaged;
 }
 
 type Below = (name: string, key: Uint8Array) => Uint8Array | undefined;

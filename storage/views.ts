@@ -8,11 +8,12 @@ import type { Document, Relay } from './document.ts';
 import type { Reader } from './engine.ts';
 import { inboxName } from './names.ts';
 import { type Entry, pageOf, readPage } from './page.ts';
-import { decodeRow, encodeKey, getRow, type Key, type Keyed, octetText, type Row, scanRows } from './rows.ts';
+import { decodeKey, decodeRow, encodeKey, getRow, type Key, type Keyed, octetText, type Row, RowDamaged, scanRange, scanRows } from './rows.ts';
 import type { TableName } from './schema.ts';
 
 export { accountByAddress, isLocalDomain, mayFrom, type Resolution, type Resolved, resolveAddress } from './directory.ts';
 export { blob, body, header, info, peekInfo } from './bodies.ts';
+export { RowDamaged } from './rows.ts';
 
 export type AccountRow = Row<'account'>;
 export type CertificateRow = Row<'certificate'>;
@@ -55,7 +56,7 @@ export const account = (reader: Reader, id: number): AccountRow | undefined => g
 /** All mailboxes of an account: INBOX first, the others by name. */
 export function mailboxes(reader: Reader, id: number): MailboxView[] {
   const out: MailboxView[] = [];
-  for (const { key, row } of scanRows(reader, 'mailbox', [id])) out.push({ id: key.mailbox, ...row });
+  for (const { key, row } of scanRows(reader, 'mailbox', [id], { skipDamaged: true })) out.push({ id: key.mailbox, ...row });
   const rank = (m: MailboxView): string => (m.name === 'INBOX' ? '' : m.name);
   return out.sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
 }
@@ -75,7 +76,17 @@ export function mailboxByName(reader: Reader, accountId: number, name: string): 
 export function page(reader: Reader, mailboxId: number, number: number): Entry[] {
   const key = encodeKey('page', { mailbox: mailboxId, page: number });
   const stored = reader.peek(key);
-  return stored ? readPage(decodeRow('page', stored, key)) : [];
+  return stored ? soundPage(key, stored) : [];
+}
+
+/** A damaged page hides its messages, and no others, until it is mended. */
+function soundPage(key: Uint8Array, stored: Uint8Array): Entry[] {
+  try {
+    return readPage(decodeRow('page', stored, key));
+  } catch (error) {
+    if (error instanceof RowDamaged) return [];
+    throw error;
+  }
 }
 
 const step = 64;
@@ -87,9 +98,10 @@ export function* pages(reader: Reader, mailboxId: number, fromUid: number, toUid
   while (next <= last) {
     const found: Entry[][] = [];
     let at = next;
-    for (const { key, row } of scanRows(reader, 'page', [mailboxId], { from: { mailbox: mailboxId, page: next }, limit: step })) {
-      at = key.page;
-      if (at <= last) found.push(readPage(row));
+    const { from, to } = scanRange('page', [mailboxId], { from: { mailbox: mailboxId, page: next } });
+    for (const [key, stored] of reader.range(from, to, { limit: step })) {
+      at = decodeKey('page', key).page;
+      if (at <= last) found.push(soundPage(key, stored));
     }
     yield* found;
     if (found.length < step) return;
@@ -124,7 +136,7 @@ export const authFailures = (reader: Reader, key: string): Row<'authFailure'> | 
 /** One message of the outbound queue. */
 export function queued(reader: Reader, id: number): QueuedView | undefined {
   const row = getRow(reader, 'queue', { queue: id });
-  return row && { queue: id, row, recipients: [...scanRows(reader, 'queueRecipient', [id])].map((r) => ({ n: r.key.n, row: r.row })) };
+  return row && { queue: id, row, recipients: [...scanRows(reader, 'queueRecipient', [id], { skipDamaged: true })].map((r) => ({ n: r.key.n, row: r.row })) };
 }
 
 /** The outbound queue, oldest message first. */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # What needs root, Debian's packages and time (`npm run test:long`): real clients, real peers, kill -9, strangers, containers.
 #
-#   tests/long.sh [PART ...]        all parts, or those named
+#   tests/long.sh [PART ...]        all parts, or those named; the parts lsm-… are others again, on the LSM engine
 #
 # Each part runs in namespaces of its own (network, mounts, processes): every port is free there, nothing leads outside,
 # and nothing is left behind. One line a part; the last line counts them. The output of a part that fails is shown.
@@ -26,6 +26,11 @@ parts=(
   'chain       crash/chain.test.ts'
   'full        crash/full.test.ts'
   'kill        crash/kill.test.ts'
+  'lsm-node    clients/node.test.ts       MAILSITE_ENGINE=lsm'
+  'lsm-mbsync  clients/mbsync.test.ts     MAILSITE_ENGINE=lsm'
+  'lsm-imap    hostile/imap.test.ts       MAILSITE_ENGINE=lsm'
+  'lsm-full    crash/full.test.ts         MAILSITE_ENGINE=lsm'
+  'lsm-kill    crash/kill.test.ts         MAILSITE_ENGINE=lsm MAILSITE_KILLS=40'
   'bare        container/bare.test.ts'
   'booted      container/booted.test.ts'
 )
@@ -67,7 +72,8 @@ isolated() {
 
 run_part() {
   local name=$1 file=$2 start=$SECONDS log="$logs/$1"
-  MAILSITE_REPORT=$log.report isolated timeout --kill-after=5 900 bun --bun node_modules/.bin/vitest run --project long "tests/$file" >"$log" 2>&1
+  shift 2
+  MAILSITE_REPORT=$log.report isolated env "$@" timeout --kill-after=5 900 bun --bun node_modules/.bin/vitest run --project long "tests/$file" >"$log" 2>&1
   local code=$?
   if [ $code = 0 ]; then
     printf 'ok    %-10s %4d s\n' "$name" $((SECONDS - start))
@@ -86,9 +92,10 @@ passed=0 failed=0
 install_packages
 for root in bare booted; do bash tests/container/root.sh $root || fail "the Debian root '$root' could not be made"; done
 for row in "${parts[@]}"; do
-  read -r name file <<<"$row"
+  read -r name file settings <<<"$row"
   [ $# = 0 ] || [[ " $* " == *" $name "* ]] || continue
-  run_part "$name" "$file"
+  # shellcheck disable=SC2086 # settings are words
+  run_part "$name" "$file" $settings
 done
 echo "took $((SECONDS / 60)) min $((SECONDS % 60)) s"
 echo "$passed passed, $failed failed"

@@ -61,7 +61,7 @@ export async function show(given: Arguments): Promise<undefined> {
       octets: objects.reduce((sum, [, octets]) => sum + octets, 0),
       place: place.url,
     };
-    const key = await dataKey(place, m, given, false);
+    const key = await dataKey(world, place, m, given, false);
     const inside = key === null ? null : await contents(await openSnapshot(place, m, key));
     if (given.json) printJson({ ...clear, contents: inside });
     else print(draw(clear, inside, world.now()));

@@ -1,13 +1,13 @@
 // `mailsite snapshot restore`: a site out of a snapshot, in an empty data folder; or, with --only, mail of one account back
-// into the site that is there. Guarantees: until the last step there is no site in the folder, only `mail.lmdb.restoring`,
+// into the site that is there. Guarantees: until the last step there is no site in the folder, only the folder `restoring`,
 // which no verb serves; a restore that was cut off is run again and begins anew.
 
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { holdAlone } from '../../actors/lock.ts';
 import { realWorld } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
 import { DiskFull } from '../../storage/engine.ts';
-import { openLmdb } from '../../storage/engines/lmdb.ts';
+import { defaultEngine, type EngineKind, engineNames, engineOf, openEngine } from '../../storage/engines/open.ts';
 import { CannotExtract, extract } from '../../storage/snapshot/extract.ts';
 import type { Place } from '../../storage/snapshot/place.ts';
 import { openSnapshot } from '../../storage/snapshot/read.ts';
@@ -26,10 +26,11 @@ export async function restore(given: Arguments): Promise<number> {
   const world = realWorld(() => {});
   return plainly(async () => {
     const place = await fromPlace(world, given);
-    if (!only && existsSync(`${dataDirectory(given.data)}/${paths.engine}`))
-      throw new Failure(`${dataDirectory(given.data)} holds a site already: name an empty --data, or put mail back into the site with --only ADDRESS`);
+    const data = dataDirectory(given.data);
+    if (!only && existsSync(data) && engineOf(data) !== null)
+      throw new Failure(`${data} holds a site already: name an empty --data, or put mail back into the site with --only ADDRESS`);
     const found = await chosen(place, given.at);
-    const key = (await dataKey(place, found.manifest, given, true)) as Uint8Array;
+    const key = (await dataKey(world, place, found.manifest, given, true)) as Uint8Array;
     return only ? putBack(world, place, found, key, given) : whole(world, place, found, key, given);
   });
 }
@@ -39,16 +40,19 @@ async function whole(world: World, place: Place, { manifest }: Found, key: Uint8
   const snapshot = await openSnapshot(place, manifest, key);
   enterData(data, false);
   if (!holdAlone(paths.supervisorLock) || !holdAlone(paths.lock)) throw new Failure(`another process works in ${data}: let it end, then run this again`);
-  if (existsSync(paths.engine)) throw new Failure(`${data} holds a site already: name an empty --data`);
-  for (const leftover of [paths.restoring, `${paths.restoring}-lock`]) rmSync(leftover, { recursive: true, force: true });
+  if (engineOf('.') !== null) throw new Failure(`${data} holds a site already: name an empty --data`);
+  const kind = given.engine ?? defaultEngine;
+  rmSync(paths.restoring, { recursive: true, force: true });
+  mkdirSync(paths.restoring, { mode: 0o700 });
   const began = world.monotonicMs();
   const bar = progress('restore', given.json, () => world.monotonicMs());
   const lineage = Buffer.from(world.random(16)).toString('hex');
-  const restored = await load(snapshot, { world, lineage, deep: given.deep, progress: (done, of) => bar.at(done, of) });
+  const restored = await load(kind, snapshot, { world, lineage, deep: given.deep, progress: (done, of) => bar.at(done, of) });
   bar.end();
-  rmSync(`${paths.restoring}-lock`, { force: true });
-  renameSync(paths.restoring, paths.engine);
+  syncFolder(paths.restoring);
+  renameSync(`${paths.restoring}/${engineNames[kind]}`, engineNames[kind]);
   syncFolder('.');
+  rmSync(paths.restoring, { recursive: true, force: true });
   const ms = Math.round(world.monotonicMs() - began);
   const { problems, octets } = restored;
   const { host, counts, digest } = snapshot.secrets;
@@ -67,8 +71,8 @@ async function whole(world: World, place: Place, { manifest }: Found, key: Uint8
   return problems.length === 0 ? 0 : 1;
 }
 
-async function load(snapshot: Parameters<typeof restoreSnapshot>[1], options: Parameters<typeof restoreSnapshot>[2]): Promise<Restored> {
-  const engine = openLmdb(paths.restoring);
+async function load(kind: EngineKind, snapshot: Parameters<typeof restoreSnapshot>[1], options: Parameters<typeof restoreSnapshot>[2]): Promise<Restored> {
+  const engine = await openEngine(paths.restoring, kind);
   try {
     const restored = await restoreSnapshot(engine, snapshot, options);
     await engine.close();

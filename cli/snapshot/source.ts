@@ -1,9 +1,9 @@
 // What the snapshot verbs share: the place, the snapshot that is meant, and the key that opens it.
 
 import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { World } from '../../actors/world.ts';
-import { getRow, scanRows } from '../../storage/rows.ts';
+import { scanRows } from '../../storage/rows.ts';
 import { parseKit, unwrapKey, WrongKey } from '../../storage/snapshot/keys.ts';
 import { type Manifest, manifestNames, readLineage, readManifests } from '../../storage/snapshot/manifest.ts';
 import { openPlace, type Place, PlaceError } from '../../storage/snapshot/place.ts';
@@ -11,7 +11,8 @@ import { Damaged } from '../../storage/snapshot/seal.ts';
 import { config } from '../../storage/views.ts';
 import type { Arguments } from '../arguments.ts';
 import { Failure, UsageError } from '../output.ts';
-import { dataDirectory, place as paths } from '../place.ts';
+import { dataDirectory } from '../place.ts';
+import { glance } from '../site.ts';
 
 /** `--to` or `--from` as the user meant it, whatever directory is entered later. */
 export const absolute = (url: string): string => (/^[a-z0-9]+:\/\//i.test(url) ? url : resolve(url));
@@ -29,7 +30,7 @@ export async function plainly<T>(run: () => Promise<T>): Promise<T> {
 
 /** The place that a verb reads: `--from`, else the one of the document of the site. */
 export async function fromPlace(world: World, given: Arguments): Promise<Place> {
-  const local = await localSite(given);
+  const local = await localSite(world, given);
   if (given.from !== undefined) return openPlace(absolute(given.from), { world, create: false, ...(local?.s3 ?? {}) });
   if (local?.to == null) throw new UsageError('name the place of the snapshots: --from FOLDER, FILE.tar or s3://bucket/prefix');
   return openPlace(local.to, { world, create: false, ...local.s3 });
@@ -44,17 +45,15 @@ interface Local {
 }
 
 /** What the site of `--data` knows of snapshots; null where there is none, or it is closed to us. */
-async function localSite(given: Arguments): Promise<Local | null> {
-  const engine = join(dataDirectory(given.data), paths.engine);
-  if (!existsSync(engine)) return null;
-  const { openLmdbReader } = await import('../../storage/engines/lmdb.ts');
+async function localSite(world: World, given: Arguments): Promise<Local | null> {
+  const data = dataDirectory(given.data);
+  if (!existsSync(data)) return null;
   try {
-    const view = openLmdbReader(engine);
-    const parking = config(view)?.document.snapshots ?? null;
-    const keys = new Map([...scanRows(view, 'lineage', [])].map(({ key, row }) => [key.lineage, row.dataKey] as const));
-    if (getRow(view, 'site', {}) === undefined) return null;
-    await view.close();
-    return { to: parking?.to ?? null, s3: parking?.s3 ? { s3: parking.s3 } : {}, keys };
+    return await glance(world, data, (view) => {
+      const parking = config(view)?.document.snapshots ?? null;
+      const keys = new Map([...scanRows(view, 'lineage', [])].map(({ key, row }) => [key.lineage, row.dataKey] as const));
+      return { to: parking?.to ?? null, s3: parking?.s3 ? { s3: parking.s3 } : {}, keys };
+    });
   } catch (error) {
     if (given.data !== undefined && (error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
     return null;
@@ -107,8 +106,8 @@ function timeOf(at: string): number {
 }
 
 /** The data key of a snapshot: this site's own, else unwrapped by the recovery key. null: nobody gave one, and it was not asked for. */
-export async function dataKey(place: Place, manifest: Manifest, given: Arguments, ask: boolean): Promise<Uint8Array | null> {
-  const own = (await localSite(given))?.keys.get(manifest.lineage);
+export async function dataKey(world: World, place: Place, manifest: Manifest, given: Arguments, ask: boolean): Promise<Uint8Array | null> {
+  const own = (await localSite(world, given))?.keys.get(manifest.lineage);
   if (own !== undefined && given.key === undefined) return own;
   const text = given.key !== undefined ? readKit(given.key) : ask ? askForKit() : null;
   if (text === null) return null;

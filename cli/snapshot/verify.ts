@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { realWorld } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
-import { openLmdb } from '../../storage/engines/lmdb.ts';
+import { defaultEngine, openEngine } from '../../storage/engines/open.ts';
 import type { Place } from '../../storage/snapshot/place.ts';
 import { openSnapshot } from '../../storage/snapshot/read.ts';
 import { NotTheSame, restoreSnapshot } from '../../storage/snapshot/restore.ts';
@@ -25,7 +25,7 @@ export async function verify(given: Arguments): Promise<number> {
     const bar = progress('reading objects', given.json, () => world.monotonicMs());
     const present = await verifyPresence(place, found.name, given.deep, (done, of) => bar.at(done, of));
     bar.end();
-    const key = await dataKey(place, found.manifest, given, false);
+    const key = await dataKey(world, place, found.manifest, given, false);
     const problems = [...present.problems];
     let proof: 'presence' | 'hashes' | 'restored' = given.deep ? 'hashes' : 'presence';
     if (key !== null && problems.length === 0) {
@@ -78,7 +78,7 @@ async function rehearse(
 ): Promise<string[]> {
   const near = join(dataDirectory(given.data), paths.tmp);
   const folder = mkdtempSync(join(existsSync(near) ? near : tmpdir(), 'verify-'));
-  const engine = openLmdb(join(folder, paths.engine));
+  const engine = await openEngine(folder, defaultEngine);
   try {
     const { problems } = await restoreSnapshot(engine, await openSnapshot(place, manifest, key), { world, lineage: 'verify', deep: true, progress: step });
     return problems.map(({ rule, what }) => `${rule}: ${what}`);

@@ -17,6 +17,8 @@ const texts: Readonly<Record<RefusalCode | 'busy' | 'linkLost' | 'crowded', stri
   locked: '[NOPERM] The configuration is locked',
   conflict: '[INUSE] Somebody else changed it at the same time, try again',
   inboxStays: '[CANNOT] INBOX stays',
+  unneeded: '[CANNOT] There is nothing to do',
+  damaged: '[SERVERBUG] What it needs is damaged on the disk of the server',
   busy: '[UNAVAILABLE] The store is busy, try again',
   crowded: '[LIMIT] Too much mail is on its way in, try again later',
   linkLost: '[UNAVAILABLE] Lost contact with the store, try again',

@@ -9,13 +9,14 @@
 import { LinkLost } from '../../actors/actor.ts';
 import { limits } from '../../actors/limits.ts';
 import type { Connection, World } from '../../actors/world.ts';
-import { account as accountOf, mailbox } from '../../storage/views.ts';
+import { account as accountOf, mailbox, RowDamaged } from '../../storage/views.ts';
 import { LineReader } from '../reader.ts';
 import { mayTakePasswords } from '../sasl/origin.ts';
 import type { ListenerKind, Session, Site } from '../site.ts';
 import { type Command, capabilityText, rows } from './commands.ts';
 import { type Announced, Parser } from './grammar.ts';
 import { dropMessage, type Received, receive } from './receive.ts';
+import { refusal } from './refused.ts';
 import { Output } from './render.ts';
 import type { Reply } from './reply.ts';
 import type { Selected } from './selected.ts';
@@ -225,6 +226,7 @@ async function execute(s: ImapSession, { bytes, literal }: Received): Promise<vo
   try {
     reply = await command.run(s, args, { tag, uid, literal });
   } catch (error) {
+    if (error instanceof RowDamaged) return finish(s, tag, refusal({ refused: 'damaged' }));
     if (!(error instanceof LinkLost)) throw error;
     // Nobody can tell whether it was done: only what may be done twice is answered
     if (!command.repeatable) return s.bye('[UNAVAILABLE] Lost contact with the store: look whether it was done');

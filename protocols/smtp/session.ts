@@ -6,7 +6,7 @@
 // QUIT, 421, end of stream: over; an unfinished message is dropped, and nothing of it is kept.
 
 import { limits } from '../../actors/limits.ts';
-import { config } from '../../storage/views.ts';
+import { config, RowDamaged } from '../../storage/views.ts';
 import type { Session } from '../site.ts';
 import { type Command, commands, longestLine } from './commands.ts';
 import { Conversation } from './conversation.ts';
@@ -53,12 +53,26 @@ async function converse(s: Conversation): Promise<void> {
     // RFC 5321 §2.3.8: a line ends in CRLF, and nothing else is taken for its end
     else if (line.ending === 'lf') s.answer('500 5.5.2 LF without CR: lines end in CRLF');
     else {
-      const reply = dispatch(s, line.bytes);
+      const reply = soundly(dispatch, s, line.bytes);
       s.answer(reply instanceof Promise ? await reply : reply);
     }
     if (!s.closing) checkPatience(s);
   }
   s.flush();
+}
+
+/** Damage to what a command needs is that command's, and for a while (RFC 3463 §3.4: X.3.0). */
+function soundly(run: typeof dispatch, s: Conversation, bytes: Uint8Array): string | null | Promise<string | null> {
+  const damaged = (error: unknown): string => {
+    if (error instanceof RowDamaged) return '451 4.3.0 What it needs is damaged on the disk of this host: try again later';
+    throw error;
+  };
+  try {
+    const reply = run(s, bytes);
+    return reply instanceof Promise ? reply.catch(damaged) : reply;
+  } catch (error) {
+    return damaged(error);
+  }
 }
 
 function dispatch(s: Conversation, bytes: Uint8Array): string | null | Promise<string | null> {

@@ -6,7 +6,7 @@ import type { Ask, Refusal } from '../../actors/wire.ts';
 import { refuse } from '../../actors/wire.ts';
 import { chunkCount, chunkSize, declaredSize } from '../bodies.ts';
 import type { StoreProtocol } from '../messages.ts';
-import type { Tx } from '../tx.ts';
+import { mustHave, type Tx } from '../tx.ts';
 import { takeId } from './site.ts';
 
 export type Content = Ask<StoreProtocol, 'append'>['content'];
@@ -31,8 +31,7 @@ export function claim(tx: Tx, content: Content, refs: number): number | Refusal 
 
 /** The same octets are here already: what was brought is dropped. */
 function share(tx: Tx, content: Content, id: number, refs: number): number | Refusal {
-  const row = tx.get('blob', { blob: id });
-  assert(row !== undefined, 'a hash names a blob');
+  const row = mustHave(tx, 'blob', { blob: id });
   if (row.size !== content.size || row.headerSize !== content.headerSize) return refuse('badContent', 'the hash is known with another size');
   if (content.transfer !== 0) dropTransfer(tx, content.transfer);
   tx.put('blob', { blob: id }, { ...row, refs: row.refs + refs });
@@ -62,8 +61,7 @@ function claimTransfer(tx: Tx, content: Content): number | Refusal {
 /** One more reference for each message copied: `counts` by blob. */
 export function retain(tx: Tx, counts: ReadonlyMap<number, number>): void {
   for (const [id, count] of counts) {
-    const row = tx.get('blob', { blob: id });
-    assert(row !== undefined, 'a message has its body');
+    const row = mustHave(tx, 'blob', { blob: id });
     tx.put('blob', { blob: id }, { ...row, refs: row.refs + count });
   }
 }
@@ -71,8 +69,8 @@ export function retain(tx: Tx, counts: ReadonlyMap<number, number>): void {
 /** Gives references back: `counts` by blob. */
 export function release(tx: Tx, counts: ReadonlyMap<number, number>): void {
   for (const [id, count] of counts) {
-    const row = tx.get('blob', { blob: id });
-    assert(row !== undefined && row.refs >= count, 'a message has its body');
+    const row = mustHave(tx, 'blob', { blob: id });
+    assert(row.refs >= count, 'a message has its body');
     if (row.refs > count) {
       tx.put('blob', { blob: id }, { ...row, refs: row.refs - count });
       continue;

@@ -5,7 +5,7 @@ import { assert } from '../../actors/assert.ts';
 import { type Entry, flag, pageOf, readPage, writePage } from '../page.ts';
 import { assertRanges, addUid, member, pageRanges, type Ranges } from '../ranges.ts';
 import type { Row } from '../rows.ts';
-import type { Tx } from '../tx.ts';
+import { mustHave, type Tx } from '../tx.ts';
 
 export type MailboxRow = Row<'mailbox'>;
 export interface Folder {
@@ -22,9 +22,7 @@ const maxPages = 256;
 export const folderRow = (tx: Tx, f: Folder): MailboxRow | undefined => tx.get('mailbox', { account: f.account, mailbox: f.mailbox });
 
 function rowOf(tx: Tx, f: Folder): MailboxRow {
-  const row = folderRow(tx, f);
-  assert(row !== undefined, 'the mailbox is there');
-  return row;
+  return mustHave(tx, 'mailbox', { account: f.account, mailbox: f.mailbox });
 }
 
 /** The pages that may hold messages of the set, ascending. */
@@ -146,7 +144,7 @@ const counted = (row: MailboxRow, sum: Tally, sign: 1 | -1): MailboxRow => ({
 
 /** Adds to what an account uses (S5). */
 export function charge(tx: Tx, account: number, bytes: number, messages: number): void {
-  const row = tx.get('account', { account });
-  assert(row !== undefined && row.usedBytes + bytes >= 0 && row.messages + messages >= 0, 'an account uses what it holds');
+  const row = mustHave(tx, 'account', { account });
+  assert(row.usedBytes + bytes >= 0 && row.messages + messages >= 0, 'an account uses what it holds');
   tx.put('account', { account }, { ...row, usedBytes: row.usedBytes + bytes, messages: row.messages + messages });
 }

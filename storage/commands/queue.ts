@@ -9,8 +9,8 @@ import { assert } from '../../actors/assert.ts';
 import { type Ask, isRefusal, refuse } from '../../actors/wire.ts';
 import { domainOf } from '../addresses.ts';
 import type { StoreProtocol } from '../messages.ts';
-import type { Row } from '../rows.ts';
-import type { Tx } from '../tx.ts';
+import { type Row, RowDamaged } from '../rows.ts';
+import { mustHave, type Tx } from '../tx.ts';
 import { release } from './blob.ts';
 import { deliverMail, type Mail } from './deliver.ts';
 import { type Command, takeId } from './site.ts';
@@ -36,6 +36,17 @@ function reschedule(tx: Tx, queue: number, n: number, row: Row<'queueRecipient'>
   tx.put('queueDue', { due: change.due, queue, n }, {});
 }
 
+/** A recipient that can be sent to: null when its row or its message's is damaged, which holds up no other. */
+function sound(tx: Tx, queue: number, n: number): Row<'queueRecipient'> | null {
+  try {
+    mustHave(tx, 'queue', { queue });
+    return mustHave(tx, 'queueRecipient', { queue, n });
+  } catch (error) {
+    if (error instanceof RowDamaged) return null;
+    throw error;
+  }
+}
+
 /** Recipients of busy domains that a claim looks at. */
 const maxSkipped = 1_000;
 const stepAsideMs = 5_000;
@@ -52,8 +63,8 @@ export const claimQueue: Command<'claimQueue'> = (tx, { now, leaseMs, limit, ski
       break;
     }
     const { queue, n } = key;
-    const row = tx.get('queueRecipient', { queue, n });
-    assert(row !== undefined, 'what is due is in the queue');
+    const row = sound(tx, queue, n);
+    if (row === null) continue;
     if (skip.has(row.domain)) {
       if (skipped.push({ queue, n, row }) < maxSkipped) continue;
       // So many wait for busy domains that they would hide the others: they step aside for a while.
@@ -94,8 +105,8 @@ function wasReported(tx: Tx, { queue, n, outcome, due }: Ask<StoreProtocol, 'rep
 }
 
 function finish(tx: Tx, queue: number, n: number, due: number): void {
-  const row = tx.get('queue', { queue });
-  assert(row !== undefined && row.recipients > 0, 'a recipient has its message');
+  const row = mustHave(tx, 'queue', { queue });
+  assert(row.recipients > 0, 'a recipient has its message');
   tx.delete('queueDue', { due, queue, n });
   tx.delete('queueRecipient', { queue, n });
   if (row.recipients > 1) tx.put('queue', { queue }, { ...row, recipients: row.recipients - 1 });

@@ -6,11 +6,12 @@ import { applyConfig, authFailed, authSucceeded, makeKeys, putCertificate, rehas
 import { deliver } from './deliver.ts';
 import { createMailbox, deleteMailbox, renameMailbox, subscribeMailbox } from './mailbox.ts';
 import { append, claimRecent, copy, expunge, store } from './message.ts';
+import { mend, mendBody, scrubbed } from './mend.ts';
 import { claimQueue, reportQueue } from './queue.ts';
 import type { Command } from './site.ts';
 import { appendTransfer, beginTransfer, collect, dropTransfer } from './transfer.ts';
 
-type Direct = 'subscribe' | 'readersGone' | 'stats';
+type Direct = 'subscribe' | 'readersGone' | 'stats' | 'compact' | 'compacting';
 export type CommandName = Exclude<CallName<StoreProtocol>, Direct>;
 
 export const commands: { readonly [K in CommandName]: Command<K> } = {
@@ -36,6 +37,9 @@ export const commands: { readonly [K in CommandName]: Command<K> } = {
   authFailed,
   authSucceeded,
   collect,
+  scrubbed,
+  mend,
+  mendBody,
 };
 
 /** Commands that free room, or let others free it: on a full disk they are tried alone, and may use the reserve. */

@@ -7,6 +7,7 @@ import { declaredSize } from '../bodies.ts';
 import type { StoreProtocol } from '../messages.ts';
 import { schemaVersion } from '../migrate.ts';
 import { readPage } from '../page.ts';
+import { RowDamaged } from '../rows.ts';
 import type { Tx } from '../tx.ts';
 import { countOf, dropTransfer as drop, release } from './blob.ts';
 import { type Command, takeId } from './site.ts';
@@ -103,5 +104,9 @@ export function recover(tx: Tx, lineage: string): void {
     const ids = { nextAccount: 1, nextMailbox: 1, nextBlob: 1, nextQueue: 1, lastUidValidity: 0 };
     tx.put('site', {}, { schema: schemaVersion, commit: 0, journalFloor: 0, ...ids, lineage, epoch: 1, rows: 0, sumA: 0, sumB: 0 });
   }
-  for (const { key } of tx.scan('transfer', [])) drop(tx, key.blob);
+  try {
+    for (const { key } of tx.scan('transfer', [])) drop(tx, key.blob);
+  } catch (error) {
+    if (!(error instanceof RowDamaged)) throw error; // what is left over is the collector's, once it is mended
+  }
 }

@@ -1,12 +1,17 @@
 // LMDB: one file, one table of octets. Guarantees: a commit that resolved is on the disk (fdatasync and meta page, never
 // overlappingSync); a commit that was refused for room wrote nothing; a reader sees what was durable at its last `refresh`.
 // The file is mapped: reading it goes through no writer and no copy but the one into the caller's octets.
+//
+// A compacted file takes the place of the old one while other processes have that mapped (storage/engines/succession.ts).
+// An engine or a reader is therefore an object whose database may change underneath; what a snapshot holds stays.
 
 import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { open, type RangeOptions, type RootDatabase } from 'lmdb';
+import { assert } from '../../actors/assert.ts';
 import { limits } from '../../actors/limits.ts';
-import { DiskFull, type Engine, type Reader, type Snapshot, type Write } from '../engine.ts';
+import { type Compacted, DiskFull, type Engine, type Fresh, type Reader, type Snapshot, type Write } from '../engine.ts';
+import { fileInPlace, putInPlace, removeFile, removeLeftovers, successorOf } from './succession.ts';
 
 type Transaction = NonNullable<RangeOptions['transaction']>;
 /** The package's types leave out what its documentation has: options of point reads, and the size of the last value. */
@@ -14,7 +19,7 @@ type Db = Omit<RootDatabase<Uint8Array, Uint8Array>, 'getStats'> & {
   getBinary(key: Uint8Array, options?: Within): Uint8Array | undefined;
   getBinaryFast(key: Uint8Array, options?: Within): Uint8Array | undefined;
   readonly lastSize: number;
-  getStats(): TreeStats & { readonly pageSize: number; readonly lastPageNumber: number; readonly free: TreeStats };
+  getStats(): TreeStats & { readonly entryCount: number; readonly pageSize: number; readonly lastPageNumber: number; readonly free: TreeStats };
 };
 interface TreeStats {
   readonly treeBranchPageCount: number;
@@ -26,6 +31,8 @@ type Within = { readonly transaction?: Transaction };
 export interface LmdbReader extends Reader {
   /** Pins one commit. Pages freed meanwhile are not used again until it is released. */
   snapshot(): Snapshot;
+  /** Goes on with the file that is in place now, when it is another one. */
+  reopen(): void;
   close(): Promise<void>;
 }
 export interface LmdbEngine extends Engine {
@@ -43,26 +50,96 @@ const options = {
   maxReaders: 512,
 } as const;
 
+/** One file, open. It is closed when another one has taken its place and no snapshot holds it any more. */
+interface Open {
+  readonly file: string;
+  readonly db: Db;
+  held: number;
+  left: boolean;
+}
+
+function openFile(file: string, readOnly: boolean): Open {
+  if (!readOnly && (statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0) begin(file);
+  mustBeLmdb(file);
+  return { file, db: open<Uint8Array, Uint8Array>({ path: file, ...options, readOnly }) as Db, held: 0, left: false };
+}
+
+function leave(old: Open): void {
+  old.left = true;
+  if (old.held === 0) void old.db.close();
+}
+
 /** Opens the file at `path` for the one writer; it is created when it is not there. */
 export function openLmdb(path: string): LmdbEngine {
-  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) begin(path);
-  mustBeLmdb(path);
-  const db = open<Uint8Array, Uint8Array>({ path, ...options }) as Db;
+  removeLeftovers(path);
+  let at = openFile(fileInPlace(path), false);
   return {
-    ...readerOf(db, {}),
+    ...readerOf(() => at.db, {}),
     name: 'lmdb',
-    commit: (writes, options) => commit(db, path, writes, options?.reserve === true),
-    readersGone: () => void db.readerCheck(),
-    snapshot: () => snapshotOf(db),
-    close: () => db.close(),
+    commit: (writes, options) => commit(at, writes, options?.reserve === true),
+    readersGone: () => void at.db.readerCheck(),
+    snapshot: () => snapshotOf(at),
+    fresh: async () =>
+      freshFor(at, path, (next) => {
+        leave(at);
+        at = next;
+      }),
+    close: () => at.db.close(),
   };
 }
 
 /** Opens the file for reading beside its writer. Throws when it is not there yet. */
 export function openLmdbReader(path: string): LmdbReader {
-  mustBeLmdb(path);
-  const db = open<Uint8Array, Uint8Array>({ path, ...options, readOnly: true }) as Db;
-  return { ...readerOf(db, {}), snapshot: () => snapshotOf(db), close: () => db.close() };
+  let at = openInPlace(path);
+  return {
+    ...readerOf(() => at.db, {}),
+    snapshot: () => snapshotOf(at),
+    reopen() {
+      if (fileInPlace(path) === at.file) return;
+      leave(at);
+      at = openInPlace(path);
+    },
+    close: () => at.db.close(),
+  };
+}
+
+/** The file may be replaced while it is being opened: then what was opened is not it, or has the lock file of another. */
+function openInPlace(path: string): Open {
+  for (let tries = 1; ; tries++) {
+    const file = fileInPlace(path);
+    try {
+      const found = openFile(file, true);
+      if (fileInPlace(path) === file) return found;
+      void found.db.close();
+    } catch (error) {
+      if (fileInPlace(path) === file || tries >= 10) throw error;
+    }
+  }
+}
+
+/** The new file has a name and a lock file of its own from the beginning, so that nothing of it changes when it is put in place. */
+async function freshFor(old: Open, path: string, follow: (next: Open) => void): Promise<Fresh> {
+  const { used, size } = pagesOf(old);
+  const { bavail, bsize } = statfsSync(dirname(path));
+  const left = bavail * bsize;
+  const wanted = used * size + limits.diskReserve;
+  if (left < wanted) throw new DiskFull(`compact copies the rows into a new file and needs ${wanted} octets of room for it, ${left} are left`);
+  const next = openFile(successorOf(path), false);
+  return {
+    rows: old.db.getStats().entryCount,
+    load: (changes, rows) => commit(next, changes, false, rows),
+    async replace(): Promise<Compacted> {
+      assert(old.db.getStats().entryCount === next.db.getStats().entryCount, 'the copy has as many rows');
+      const before = statSync(old.file).size;
+      putInPlace(path, next.file);
+      follow(next);
+      return { before, after: statSync(next.file).size };
+    },
+    async abandon() {
+      await next.db.close();
+      removeFile(next.file);
+    },
+  };
 }
 
 // The file appears whole and under a name that lasts, or not at all. LMDB would write its first pages in place and sync no
@@ -96,14 +173,20 @@ function mustBeLmdb(path: string): void {
 
 // A transaction of the write thread, with our writes as its child: what fails inside is rolled back whole (the plain
 // `transaction` would commit what was put before a throw), and the event loop goes on while the disk syncs.
-async function commit(db: Db, path: string, writes: readonly Write[], reserve: boolean): Promise<void> {
-  const left = room(db, path);
-  if (left < (reserve ? 0 : limits.diskReserve) + need(writes)) throw new DiskFull(`${left} octets are left`);
+// `rows` lie above all keys that are there: their pages are packed full.
+async function commit(at: Open, writes: readonly Write[], reserve: boolean, rows: readonly Write[] = []): Promise<void> {
+  const { db } = at;
+  const left = room(at);
+  if (left < (reserve ? 0 : limits.diskReserve) + need(writes) + need(rows)) throw new DiskFull(`${left} octets are left`);
   try {
     await db.childTransaction(() => {
       for (const [key, value] of writes) {
         if (value === null) db.removeSync(key);
         else db.putSync(key, value);
+      }
+      for (const [key, value] of rows) {
+        const put: unknown = value !== null && db.putSync(key, value, { append: true });
+        assert(put === true, 'rows ascend');
       }
     });
   } catch (error) {
@@ -149,15 +232,20 @@ function need(writes: readonly Write[]): number {
   return octets;
 }
 
-/** Octets of the file that no page uses (freed, or left behind by a commit that failed) and of free space around it. */
-function room(db: Db, path: string): number {
-  const { bavail, bsize } = statfsSync(dirname(path));
-  const { size, blocks } = statSync(path);
+/** Pages: those in use, and those that the file has; a page has `size` octets. */
+function pagesOf({ db }: Open): { used: number; all: number; size: number } {
   const s = db.getStats();
   const pages = (t: TreeStats): number => t.treeBranchPageCount + t.treeLeafPageCount + t.overflowPages;
-  const used = 2 + pages(s) + pages(s.free);
-  const allocated = Math.max((s.lastPageNumber + 1) * s.pageSize, Math.min(size, blocks * 512));
-  return bavail * bsize + Math.max(0, allocated - used * s.pageSize);
+  return { used: 2 + pages(s) + pages(s.free), all: s.lastPageNumber + 1, size: s.pageSize };
+}
+
+/** Octets of the file that no page uses (freed, or left behind by a commit that failed) and of free space around it. */
+function room(at: Open): number {
+  const { bavail, bsize } = statfsSync(dirname(at.file));
+  const { size, blocks } = statSync(at.file);
+  const pages = pagesOf(at);
+  const allocated = Math.max(pages.all * pages.size, Math.min(size, blocks * 512));
+  return bavail * bsize + Math.max(0, allocated - pages.used * pages.size);
 }
 
 const MDB_MAP_FULL = -30_792;
@@ -173,34 +261,39 @@ function isFull(error: Error & { code?: unknown }): boolean {
   return (error.code === ENOSPC || error.code === EDQUOT) && error.message.includes('Attempting to write page');
 }
 
-const readerOf = (db: Db, within: Within): Reader => ({
-  get: (key) => db.getBinary(key, within),
+const readerOf = (db: () => Db, within: Within): Reader => ({
+  get: (key) => db().getBinary(key, within),
   peek(key) {
-    const found = db.getBinaryFast(key, within);
+    const at = db();
+    const found = at.getBinaryFast(key, within);
     // What comes back is the whole shared buffer, with a `length` that is not its own.
-    return found === undefined ? undefined : new Uint8Array(found.buffer, found.byteOffset, db.lastSize);
+    return found === undefined ? undefined : new Uint8Array(found.buffer, found.byteOffset, at.lastSize);
   },
   *range(from, to, { reverse = false, limit } = {}) {
     const bounds = reverse ? { start: to, exclusiveStart: true, end: from, inclusiveEnd: true, reverse } : { start: from, end: to };
-    for (const { key, value } of db.getRange({ ...bounds, ...(limit === undefined ? {} : { limit }), ...within })) yield [key, value] as const;
+    for (const { key, value } of db().getRange({ ...bounds, ...(limit === undefined ? {} : { limit }), ...within })) yield [key, value] as const;
   },
   *keys(from, to) {
-    yield* db.getKeys({ start: from, end: to, ...within });
+    yield* db().getKeys({ start: from, end: to, ...within });
   },
   refresh() {
-    if (within.transaction === undefined) db.resetReadTxn();
+    if (within.transaction === undefined) db().resetReadTxn();
   },
 });
 
-function snapshotOf(db: Db): Snapshot {
-  db.resetReadTxn();
-  const transaction = db.useReadTransaction();
+function snapshotOf(at: Open): Snapshot {
+  at.db.resetReadTxn();
+  const transaction = at.db.useReadTransaction();
+  at.held++;
   let held = true;
   return {
-    ...readerOf(db, { transaction }),
+    ...readerOf(() => at.db, { transaction }),
     release() {
-      if (held) transaction.done();
+      if (!held) return;
       held = false;
+      transaction.done();
+      at.held--;
+      if (at.left) leave(at);
     },
   };
 }

@@ -10,7 +10,7 @@ import { limits } from '../../actors/limits.ts';
 import { digestOf } from '../digest.ts';
 import type { Reader, Snapshot } from '../engine.ts';
 import { unpackKeys, unpackSums } from '../journal.ts';
-import { decodeKey, decodeRow, getRow, octetText, prefixRange, type Row, scanRows, tableOf } from '../rows.ts';
+import { decodeKey, encodeKey, getRow, octetText, prefixRange, type Row, scanRows, soundRow, tableOf } from '../rows.ts';
 import { type TableName, tables } from '../schema.ts';
 import { config } from '../views.ts';
 import {
@@ -291,7 +291,7 @@ async function increment(job: Job, last: Last, touched: readonly Uint8Array[]): 
   for (const key of touched) {
     const value = job.view.get(key) ?? null;
     // each new body brings its hash row (commands/blob.ts)
-    if (value !== null && tableOf(key) === 'hash') fresh.push(decodeRow('hash', value).blob);
+    if (value !== null && tableOf(key) === 'hash') fresh.push(...bodyOf(key, value));
     if (packer.overflows(key, value)) await flush();
     if (packer.add(key, value)) await flush();
   }
@@ -310,6 +310,12 @@ async function increment(job: Job, last: Last, touched: readonly Uint8Array[]): 
     secrets: { increments: [...last.secrets.increments, details], rowOctets: last.secrets.rowOctets },
     reused: 0,
   };
+}
+
+/** The body of a hash row; none when the row is damaged. */
+function bodyOf(key: Uint8Array, stored: Uint8Array): number[] {
+  const row = soundRow('hash', key, stored);
+  return row === undefined ? [] : [row.blob];
 }
 
 async function base(job: Job, last: Last | null, known: Known | null): Promise<Made> {
@@ -373,7 +379,7 @@ function worthKeeping(view: Reader, before: Catalog['packs']): { kept: Catalog['
   const dropped = new Set<number>();
   for (const pack of before) {
     let alive = 0;
-    for (const blob of pack.blobs) alive += Math.min(pack.size, getRow(view, 'blob', { blob })?.size ?? 0);
+    for (const blob of pack.blobs) alive += Math.min(pack.size, sizeOf(view, blob));
     if (alive >= pack.size / 2 && pack.size >= MiB) kept.push(pack);
     else for (const blob of pack.blobs) dropped.add(blob);
   }
@@ -384,7 +390,7 @@ function worthKeeping(view: Reader, before: Catalog['packs']): { kept: Catalog['
 
 /** The chunks of bodies as packs, in the order of `blobs`. */
 async function* packs(job: Job, blobs: readonly number[]): AsyncGenerator<{ object: Promise<Listed>; blobs: number[]; size: number }> {
-  for (const blob of blobs) job.expect(getRow(job.view, 'blob', { blob })?.size ?? 0);
+  for (const blob of blobs) job.expect(sizeOf(job.view, blob));
   const packer = createPacker(limits.snapshotObject / 2, 16);
   let held: number[] = [];
   const flush = async () => {
@@ -403,11 +409,18 @@ async function* packs(job: Job, blobs: readonly number[]): AsyncGenerator<{ obje
         full = packer.add(key, value);
       }
     }
-    job.tell(getRow(job.view, 'blob', { blob })?.size ?? 0);
+    job.tell(sizeOf(job.view, blob));
     // a pack ends with a body: on the octets of its last key, whatever else is in it
     if (full) yield await flush();
   }
   if (packer.rows > 0) yield await flush();
+}
+
+/** Octets of a body; 0 when it is gone, or its row is damaged. */
+function sizeOf(view: Reader, blob: number): number {
+  const key = encodeKey('blob', { blob });
+  const stored = view.get(key);
+  return stored === undefined ? 0 : (soundRow('blob', key, stored)?.size ?? 0);
 }
 
 const sliceRows = 512;
@@ -426,7 +439,7 @@ function* slices(view: Reader, from: Uint8Array, to: Uint8Array): Generator<(rea
 
 function about(view: Reader, site: Row<'site'>): Pick<Secrets, 'host' | 'digest' | 'counts'> {
   const counts = { accounts: 0, messages: 0, octets: 0 };
-  for (const { row } of scanRows(view, 'account', [])) {
+  for (const { row } of scanRows(view, 'account', [], { skipDamaged: true })) {
     counts.accounts++;
     counts.messages += row.messages;
     counts.octets += row.usedBytes;

@@ -96,7 +96,7 @@ async function parkNext(site: Parked, parking: Parking, last: At | null): Promis
   return { ...at, last: parked, prunedMs: due ? now : at.prunedMs };
 }
 
-const optionsOf = (world: World, { s3 }: Parking) => ({ world, create: true, ...(s3 === null ? {} : { s3 }) });
+export const optionsOf = (world: World, { s3 }: Parking) => ({ world, create: true, ...(s3 === null ? {} : { s3 }) });
 
 /** What is parked now. `last`: what was before, null: look. */
 async function parkOnce({ world, store, view }: Parked, place: Place, last: Last | null): Promise<Last | null> {

@@ -54,13 +54,13 @@ export async function openSnapshot(place: Place, manifest: Manifest, dataKey: Ui
     rows,
     async *scan(table, ...prefix) {
       const { from, to } = prefixRange(table, ...prefix);
-      for await (const [key, value] of rows(from, to)) yield { key: decodeKey(table, key), row: decodeRow(table, value) };
+      for await (const [key, value] of rows(from, to)) yield { key: decodeKey(table, key), row: decodeRow(table, value, key) };
     },
     async row(table, key) {
       const from = encodeKey(table, key);
       const to = new Uint8Array(from.length + 1);
       to.set(from);
-      for await (const [, value] of rows(from, to)) return decodeRow(table, value);
+      for await (const [, value] of rows(from, to)) return decodeRow(table, value, from);
       return undefined;
     },
     async *packs() {

@@ -8,7 +8,7 @@ import { check, type Problem } from '../check.ts';
 import { addRow, covered, type Digest, digestOf, sameDigest } from '../digest.ts';
 import type { Engine, Write } from '../engine.ts';
 import { migrate } from '../migrate.ts';
-import { decodeKey, decodeRow, encodeKey, encodeRow, type Row, tableOf } from '../rows.ts';
+import { decodeKey, decodeRow, encodeKey, encodeRow, type Row, sealRow, tableOf } from '../rows.ts';
 import { rowTables } from './create.ts';
 import type { SnapshotView } from './read.ts';
 
@@ -42,7 +42,7 @@ export async function restoreSnapshot(engine: Engine, snapshot: SnapshotView, op
   await loader.flush();
   const { digest } = snapshot.secrets;
   const next = { ...site, lineage: options.lineage, epoch: site.epoch + 1, journalFloor: site.commit };
-  await engine.commit([[encodeKey('site', {}), encodeRow('site', next)]]);
+  await engine.commit([[encodeKey('site', {}), sealRow('site', encodeKey('site', {}), encodeRow('site', next))]]);
   engine.refresh();
   const found = digestOf(engine);
   if (!sameDigest(found, loader.digest)) throw new NotTheSame('the rows that were written are not those of the snapshot');
@@ -78,7 +78,7 @@ class Loader {
       const table = tableOf(key);
       assert(table !== undefined && rowTables.includes(table), 'a row belongs to a table of a snapshot');
       if (table === 'site') {
-        site = decodeRow('site', value);
+        site = decodeRow('site', value, key);
         this.alive = new Uint8Array(Math.ceil(site.nextBlob / 8));
         continue;
       }

@@ -1,9 +1,8 @@
 // Fills the data folder of a site with the messages of the benchmark, straight through its store: 2 GB in a minute.
-//   bun fill.ts DATA [--messages 43000] [--users 100] [--from 0] [--seed 1]
+//   bun fill.ts DATA [--messages 43000] [--users 100] [--from 0] [--seed 1] [--lsm]
 // The site must not run. Prints one JSON line.
 
 import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { local } from '../../actors/actor.ts';
 import { realWorld } from '../../actors/platform.ts';
 import { Intake } from '../../protocols/mime/intake.ts';
@@ -23,7 +22,7 @@ const seed = option('seed', 1);
 
 const world = realWorld(() => {});
 if (!existsSync(data)) mkdirSync(data, { recursive: true, mode: 0o700 });
-const opened = await openStore(world, join(data, 'mail.lmdb'));
+const opened = await openStore(world, data, args.includes('--lsm') ? 'lsm' : 'lmdb');
 const store = local(opened.served);
 const names = Array.from({ length: users }, (_, i) => `user${i + 1}@example.test`);
 const text = JSON.stringify({

@@ -14,6 +14,10 @@ export const executable = resolve(process.env['MAILSITE'] ?? 'dist/mailsite');
 /** In tests/long.sh: a network of our own, in which every port is free and nothing leads outside. */
 export const isolated = process.env['MAILSITE_ISOLATED'] === '1';
 
+/** The engine of new sites: MAILSITE_ENGINE, else the program's own choice. */
+export const engine = process.env['MAILSITE_ENGINE'];
+export const engineOptions: readonly string[] = engine === undefined ? [] : ['--engine', engine];
+
 export const ports = { smtp: 25, submissions: 465, submission: 587, imap: 143, imaps: 993 } as const;
 export type PortName = keyof typeof ports;
 export const password = 'correct horse';
@@ -109,7 +113,7 @@ export class Site {
   /** Starts the supervisor as systemd would, without waiting. */
   launch(): void {
     const log = openSync(join(this.data, '..', 'log'), 'a');
-    this.supervisor = spawn(executable, ['run', '--data', this.data, '--listen', this.address, '--port-offset', String(this.portOffset)], {
+    this.supervisor = spawn(executable, ['run', '--data', this.data, '--listen', this.address, '--port-offset', String(this.portOffset), ...engineOptions], {
       stdio: ['ignore', log, log],
       cwd: '/',
     });

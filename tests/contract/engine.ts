@@ -79,6 +79,33 @@ export function engineContract(name: string, open: () => Promise<Opened>): void 
       expect(text(engine.get(key('k011')))).toBe('new');
     });
 
+    test('long scans of a snapshot that cross each other lose and repeat nothing', async () => {
+      const { engine, snapshot } = await fresh();
+      const name = (i: number): string => `k${String(i).padStart(5, '0')}`;
+      await engine.commit(Array.from({ length: 3_000 }, (_, i) => put(name(i), `v${i}`)));
+      const held = snapshot?.() ?? engine;
+      await engine.commit(Array.from({ length: 1_500 }, (_, i) => [key(name(2 * i)), null] as const));
+      const wanted = Array.from({ length: snapshot ? 3_000 : 1_500 }, (_, i) => name(snapshot ? i : 2 * i + 1));
+      const walks = [held.range(key('k'), key('l')), held.range(key('k'), key('l'), { reverse: true }), held.range(key('k'), key('l'))];
+      const cursors = walks.map((walk) => walk[Symbol.iterator]());
+      const seen: string[][] = walks.map(() => []);
+      for (let open = walks.length; open > 0; ) {
+        open = 0;
+        for (const [i, cursor] of cursors.entries()) {
+          for (let n = 0; n <= 7 * i; n++) {
+            const step = cursor.next();
+            if (step.done === true) break;
+            seen[i]?.push(text(step.value[0]) as string);
+            open++;
+          }
+          held.get(key(name(77)));
+        }
+      }
+      expect(seen).toEqual([wanted, wanted.toReversed(), wanted]);
+      expect([...held.keys(key('k'), key('l'))].map((k) => text(k))).toEqual(wanted);
+      if (snapshot) (held as Snapshot).release();
+    });
+
     test('values keep every octet and every size', async () => {
       const { engine } = await fresh();
       const sizes = [1, 2, 255, 4_000, 4_071, 4_072, 4_073, 4_096, 16_367, 40_000, 70_000, 1_000_000];

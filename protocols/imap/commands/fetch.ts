@@ -6,7 +6,7 @@
 import { limits } from '../../../actors/limits.ts';
 import { isRefusal } from '../../../actors/wire.ts';
 import { type Entry, flag, pageOf } from '../../../storage/page.ts';
-import { blob, body, header, info, page, peekInfo } from '../../../storage/views.ts';
+import { blob, body, header, info, page, peekInfo, RowDamaged } from '../../../storage/views.ts';
 import { selectFields } from '../../mime/header.ts';
 import { enclosedMessage, findPart, type Part, unpackParts } from '../../mime/parts.ts';
 import type { Call } from '../commands.ts';
@@ -31,6 +31,8 @@ interface Run {
   partsOf: number;
   /** The rendered texts of the message being told. They are gone with the next read. */
   texts: ReturnType<typeof peekInfo>;
+  /** Some message could not be told because of damage to its rows. */
+  damaged: boolean;
 }
 type Step = (run: Run, entry: Entry) => Promise<void> | void;
 
@@ -49,8 +51,9 @@ export async function fetch(s: ImapSession, { set, items, changedSince }: Fetch,
   const plain = wanted.map(compile);
   // Before the octets of a body, so that a client knows them when those have come
   const flagsToo = wanted.some((i) => i.kind === 'flags') ? plain : [compile({ kind: 'flags' }), ...plain];
-  const run: Run = { s, selected, parts: null, partsOf: 0, texts: undefined };
+  const run: Run = { s, selected, parts: null, partsOf: 0, texts: undefined, damaged: false };
   const whole = await fetchRanges(run, ranges, changedSince ?? -1, (entry) => (seen.length > 0 && inPairs(seen, entry.uid) ? flagsToo : plain));
+  if (run.damaged) return no('[SERVERBUG] Some of the messages are damaged on the disk of the server');
   // RFC 2180 §4.1.2: what others have expunged cannot be told
   return whole || uid ? ok('Fetched') : no('[EXPUNGEISSUED] Some of the messages are gone');
 }
@@ -138,8 +141,10 @@ async function fetchRanges(run: Run, ranges: readonly number[], changedSince: nu
 }
 
 /** A response that cannot be finished is taken back, or the connection ends. */
-function takeBack({ s }: Run, mark: number, error: unknown): false {
-  if (!(error instanceof Error) || (!(error instanceof Gone) && error.name !== 'BodyGone')) throw error;
+function takeBack(run: Run, mark: number, error: unknown): false {
+  const { s } = run;
+  if (!(error instanceof Error) || (!(error instanceof Gone) && !(error instanceof RowDamaged) && error.name !== 'BodyGone')) throw error;
+  run.damaged ||= error instanceof RowDamaged;
   if (!s.out.rollback(mark)) {
     // Octets were promised that are nowhere
     s.phase = 'over';

@@ -56,8 +56,8 @@ async function find(s: ImapSession, selected: Selected, prepared: Prepared, uid:
         answer = candidate.look(entry, i).matches(prepared);
         if (typeof answer !== 'boolean') answer = await answer;
       } catch (error) {
-        // Expunged by somebody else, and collected, just now
-        if (!(error instanceof Error) || error.name !== 'BodyGone') throw error;
+        // Expunged by somebody else, and collected, just now; or damaged, which must not hide the others
+        if (!(error instanceof Error) || (error.name !== 'BodyGone' && error.name !== 'RowDamaged')) throw error;
         continue;
       }
       if (!answer) continue;

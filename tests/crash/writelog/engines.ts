@@ -16,6 +16,8 @@ export interface EngineRow {
    * ext4, XFS and btrfs have it.
    */
   readonly names: 'posix' | 'linux';
+  /** States of the short form of the replay: what takes half a minute at most. */
+  readonly short: number;
 }
 
 export const engines: Readonly<Record<string, EngineRow>> = {
@@ -29,6 +31,7 @@ export const engines: Readonly<Record<string, EngineRow>> = {
     file: 'mail.lmdb',
     mapped: /-lock$/,
     names: 'posix',
+    short: 1_000,
   },
 };
 

@@ -2,7 +2,20 @@
 // it can be made again; states with the same octets are counted once; a judge that dies has found a bad state.
 
 import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -62,7 +75,26 @@ export async function record(engine: string, folder: string, seed: number, comma
   const script = `${lives.map((life) => `${load.map((word) => `'${word}'`).join(' ')} ${life}`).join('; ')}; code=$?; exit $code`;
   const { code, errors } = await ended(spawn(...command(straced(join(folder, 'trace'), ['sh', '-c', script])), { env, stdio: ['ignore', 'inherit', 'pipe'] }));
   if (code !== 0) throw new Error(`the load failed (${code}): ${errors}`);
-  return recorded(engine, folder);
+  const recording = recorded(engine, folder);
+  compareFiles(recording);
+  return recording;
+}
+
+/** The recording is whole: its events make the files that the load left. */
+function compareFiles({ engine, events, folder }: Recorded): void {
+  const row = engineRow(engine);
+  const disk = new Disk(row.names);
+  for (const event of events) disk.apply(event);
+  const wanted = disk.all();
+  const data = join(folder, 'data');
+  const found = readdirSync(data, { recursive: true, encoding: 'utf8' }).map((name) => join(data, name));
+  const files = found.filter((path) => !row.mapped.test(path) && !lstatSync(path).isDirectory());
+  for (const path of files) {
+    const octets = wanted.get(path);
+    const is = lstatSync(path).isSymbolicLink() ? readlinkSync(path) : readFileSync(path);
+    if (octets === undefined || Buffer.compare(Buffer.from(octets), Buffer.from(is)) !== 0) throw new Error(`${path} is not what its events make of it`);
+  }
+  for (const path of wanted.keys()) if (!row.mapped.test(path) && !files.includes(path)) throw new Error(`${path} is not there, and no event removed it`);
 }
 
 /** A recording that was kept. */

@@ -3,12 +3,16 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { engine, engineOptions } from '../../clients/site.ts';
 import { executable, mailsite, temporary } from './program.ts';
 
 const data = temporary();
 chmodSync(data, 0o755); // as somebody made it by hand
 const run = (offset: number) =>
-  Bun.spawn([executable, 'run', '--data', data, '--listen', '127.0.0.1', '--port-offset', String(offset)], { stdout: 'ignore', stderr: 'pipe' });
+  Bun.spawn([executable, 'run', '--data', data, '--listen', '127.0.0.1', '--port-offset', String(offset), ...engineOptions], {
+    stdout: 'ignore',
+    stderr: 'pipe',
+  });
 const site = run(21_000);
 afterAll(() => site.kill('SIGKILL'));
 
@@ -53,8 +57,9 @@ test('a second run on the same directory is refused and leaves the first alone',
 });
 
 test('what the site writes is for nobody else', async () => {
-  await until('an engine', () => existsSync(join(data, 'mail.lmdb')));
-  for (const name of ['.', 'run', 'tmp', 'mail.lmdb', 'mail.lmdb-lock']) expect(statSync(join(data, name)).mode & 0o077, name).toBe(0);
+  const files = engine === 'lsm' ? ['mail.lsm', 'mail.lsm/CURRENT', 'run/read.sock'] : ['mail.lmdb', 'mail.lmdb-lock'];
+  for (const file of files) await until(file, () => existsSync(join(data, file)));
+  for (const name of ['.', 'run', 'tmp', ...files]) expect(statSync(join(data, name)).mode & 0o077, name).toBe(0);
 });
 
 test('C1: no child outlives its supervisor, not even one that is stuck', async () => {

@@ -25,7 +25,7 @@ test('mail, quota and the queue by destination: how many, how old, when next, an
   } as const;
   await store.ok('reportQueue', { outcomes: far.map(({ queue, n }) => ({ ...outcome, queue, n })), mails: [] });
 
-  const found = look(store.engine, '/data', 4_096, null);
+  const found = look(store.engine, { data: '/data', engine: 'lmdb', diskOctets: 4_096 }, null);
   expect(found).toMatchObject({
     host: 'mail.example.test',
     rev: 1,
@@ -42,7 +42,7 @@ test('mail, quota and the queue by destination: how many, how old, when next, an
     'site  mail.example.test, rev 1',
     'runs  no: start it with mailsite run, or mailsite install',
     'mail  1 message, 1.0 kB, in 12 mailboxes of 2 accounts',
-    'data  /data, 4.1 kB on disk',
+    'data  /data, 4.1 kB on disk, lmdb',
     '',
     'Queue',
     '  to          recipients  oldest  next attempt  last error',
@@ -54,12 +54,13 @@ test('mail, quota and the queue by destination: how many, how old, when next, an
 test('where the site parks itself, how far that is, and what is wrong with it', async () => {
   const store = await testStore();
   const { world } = store;
+  const on = { data: '/data', engine: 'lmdb', diskOctets: 0 } as const;
   const parking = { to: '/backup', everySeconds: 10, takenAt: world.time - 15_000, commit: 3, problem: null };
-  expect(Bun.stripANSI(draw(look(store.engine, '/data', 0, null, parking), world.time))).toContain(
+  expect(Bun.stripANSI(draw(look(store.engine, on, null, parking), world.time))).toContain(
     'snapshots  /backup, the newest 15 s old; mailsite snapshot key prints the recovery kit\n',
   );
   const broken = { ...parking, takenAt: null, commit: null, problem: 'it does not answer' };
-  expect(Bun.stripANSI(draw(look(store.engine, '/data', 0, null, broken), world.time))).toContain('snapshots  /backup, it does not answer;');
+  expect(Bun.stripANSI(draw(look(store.engine, on, null, broken), world.time))).toContain('snapshots  /backup, it does not answer;');
 });
 
 test('a site without a document says what to do, a running one lists its listeners and processes', async () => {
@@ -67,15 +68,19 @@ test('a site without a document says what to do, a running one lists its listene
   const process = { role: 'edge', pid: 7, startedAt: 0, restarts: 0, ready: 1 };
   const page = Bun.stripANSI(
     draw(
-      look(store.engine, '/data', 0, {
-        pid: 5,
-        startedAt: 0,
-        processes: [
-          { ...process, index: 0 },
-          { ...process, index: 1, pid: 8, restarts: 2, ready: 0 },
-        ],
-        listeners: [{ name: 'smtp', address: '::', port: 25 }],
-      }),
+      look(
+        store.engine,
+        { data: '/data', engine: 'lmdb', diskOctets: 0 },
+        {
+          pid: 5,
+          startedAt: 0,
+          processes: [
+            { ...process, index: 0 },
+            { ...process, index: 1, pid: 8, restarts: 2, ready: 0 },
+          ],
+          listeners: [{ name: 'smtp', address: '::', port: 25 }],
+        },
+      ),
       60_000,
     ),
   );

@@ -1,14 +1,17 @@
-// Both engines of this program keep the contract, and LMDB tells a full disk from a failing one.
+// Every engine keeps the contract, the simulated disk too, and LMDB tells a full disk from a failing one.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { DiskFull } from '../../../storage/engine.ts';
+import { DiskFull, type Engine } from '../../../storage/engine.ts';
+import { openLsm } from '../../../storage/engines/lsm.ts';
 import { openLmdb, openLmdbReader } from '../../../storage/engines/lmdb.ts';
 import { memoryEngine } from '../../../storage/engines/memory.ts';
 import { engineContract } from '../../contract/engine.ts';
+import { SimDisk } from '../../sim/disk.ts';
+import { type Life, Scheduler } from '../../sim/scheduler.ts';
 
 engineContract('memory', async () => {
   const engine = memoryEngine();
@@ -34,6 +37,52 @@ engineContract('lmdb', async () => {
       rmSync(folder, { recursive: true });
     },
   };
+});
+
+test('LMDB begins over what a crash in its beginning left', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'begin-'));
+  const path = join(folder, 'site.mdb');
+  for (const [name, octets] of [['site.mdb', ''], ['site.mdb-new', 'torn'], ['site.mdb-new-lock', '']] as const) writeFileSync(join(folder, name), octets); // biome-ignore format: a table
+  const engine = openLmdb(path);
+  await engine.commit([[new Uint8Array([1]), new Uint8Array([2])]]);
+  await engine.close();
+  expect(readdirSync(folder).sort()).toEqual(['site.mdb', 'site.mdb-lock']);
+  const again = openLmdb(path);
+  expect(again.get(new Uint8Array([1]))).toEqual(Buffer.from([2]));
+  await again.close();
+  rmSync(folder, { recursive: true });
+});
+
+engineContract('lsm', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'engine-'));
+  const path = join(folder, 'site.lsm');
+  let engine = await openLsm(path);
+  return {
+    engine,
+    snapshot: engine.snapshot,
+    reopen: async () => {
+      await engine.close();
+      engine = await openLsm(path);
+      return engine;
+    },
+    close: async () => {
+      await engine.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+});
+
+engineContract('simulated disk', async () => {
+  const scheduler = new Scheduler(1);
+  const disk = new SimDisk(scheduler);
+  const life: Life = { name: 'store', alive: true };
+  const engine = disk.engine(life);
+  const commit: Engine['commit'] = (writes, options) => {
+    const committed = engine.commit(writes, options);
+    while (scheduler.step());
+    return committed;
+  };
+  return { engine: { ...engine, commit }, reader: disk.reader(life), close: async () => {} };
 });
 
 // A file system of 64 MiB takes root to mount.
