@@ -26,7 +26,7 @@ export async function create(given: Arguments): Promise<undefined> {
   const world = realWorld(() => {});
   const wanted = given.to === undefined ? undefined : absolute(given.to);
   if (wanted !== undefined) giveFolder(wanted, dataDirectory(given.data));
-  const { pinned, made, view, data } = await pin(world, given);
+  const { made, view, data } = await withKeys(world, given);
   const parking = config(view)?.document.snapshots ?? null;
   const url = wanted ?? parking?.to;
   if (url === undefined) throw new UsageError('name a place for the snapshot: --to FOLDER, FILE.tar or s3://bucket/prefix');
@@ -35,14 +35,13 @@ export async function create(given: Arguments): Promise<undefined> {
   const bar = progress('snapshot', given.json, () => world.monotonicMs());
   const done = await plainly(async () => {
     const place = await openPlace(url, { world, create: true, ...(parking?.s3 ? { s3: parking.s3 } : {}) });
-    return createSnapshot(pinned, place, { now: world.now(), full: given.full, lookBack: true, progress: (n, of) => bar.at(n, of) });
+    return createSnapshot(view, place, { now: world.now(), full: given.full, lookBack: true, progress: (n, of) => bar.at(n, of) });
   }).catch((error: unknown) => {
     throw error instanceof Forked ? new Failure(error.message) : error;
   });
   bar.end();
   const ms = Math.round(world.monotonicMs() - began);
-  const host = config(pinned)?.document.host ?? '';
-  pinned.release();
+  const host = config(view)?.document.host ?? '';
   const kit = made ? kitText(host, done.manifest.lineage, made.identity) : null;
   const { kind, manifest, written, reused, read } = done;
   if (given.json)
@@ -71,23 +70,22 @@ export async function create(given: Arguments): Promise<undefined> {
   }
 }
 
-interface Pinned {
+interface Ready {
   readonly data: string;
-  readonly pinned: Snapshot;
-  readonly view: Reader;
+  readonly view: Reader & { snapshot(): Snapshot };
   /** The recovery kit, when it was made now. */
   readonly made: { readonly identity: string } | null;
 }
 
-/** The site of --data at one commit, with keys for its snapshots. */
-async function pin(world: World, given: Arguments): Promise<Pinned> {
+/** The site of --data, with keys for its snapshots. */
+async function withKeys(world: World, given: Arguments): Promise<Ready> {
   const site = await writeSite(world, given.data);
   if (site.view === null) throw new Failure(`${site.data} holds no site: name its --data`);
   const lineage = getRow(site.view, 'site', {})?.lineage ?? '';
-  if (getRow(site.view, 'lineage', { lineage })) return { data: site.data, pinned: site.view.snapshot(), view: site.view, made: null };
+  if (getRow(site.view, 'lineage', { lineage })) return { data: site.data, view: site.view, made: null };
   const { store, view } = await site.open();
   const made = await makeKeys(world, store, view);
-  return { data: site.data, pinned: view.snapshot(), view, made };
+  return { data: site.data, view, made };
 }
 
 async function makeKeys(world: World, store: Address<StoreProtocol>, view: Reader): Promise<{ identity: string } | null> {

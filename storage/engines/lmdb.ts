@@ -136,7 +136,7 @@ const loadAhead = 64 * 1024 * 1024;
  */
 export function loadLmdb(path: string, lasting: boolean): LmdbEngine {
   begin(path);
-  const at: Open = { file: path, db: open<Uint8Array, Uint8Array>({ path, ...options, noSync: true }) as Db, held: 0, left: false };
+  const at: Open = { file: path, db: open<Uint8Array, Uint8Array>({ path, ...options, noSync: true }) as Db, turns: null, held: 0, left: false, last: null };
   const descriptor = openSync(path, 'r');
   let ahead = 0;
   let syncing: Promise<void> = Promise.resolve();

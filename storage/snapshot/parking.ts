@@ -107,16 +107,11 @@ async function parkOnce({ world, store, view }: Parked, place: Place, last: Last
     const made = await store.ask('makeKeys', await keysFor(world, getRow(view, 'recovery', {})));
     if (isRefusal(made)) return last;
   }
-  const pinned = view.snapshot();
-  try {
-    const after = last === null ? {} : { after: last };
-    const { kind, manifest, secrets, written } = await createSnapshot(pinned, place, { now: world.now(), full: false, lookBack: last === null, ...after });
-    if (kind !== 'same')
-      world.log('snapshot.parked', { to: place.url, commit: manifest.commit, kind, octets: written, ms: Math.round(world.monotonicMs() - began) });
-    return { manifest, secrets };
-  } finally {
-    pinned.release();
-  }
+  const after = last === null ? {} : { after: last };
+  const { kind, manifest, secrets, written } = await createSnapshot(view, place, { now: world.now(), full: false, lookBack: last === null, ...after });
+  if (kind !== 'same')
+    world.log('snapshot.parked', { to: place.url, commit: manifest.commit, kind, octets: written, ms: Math.round(world.monotonicMs() - began) });
+  return { manifest, secrets };
 }
 
 async function pruneOnce(world: World, place: Place): Promise<void> {
