@@ -24,6 +24,7 @@ parts=(
   'writelog    crash/writelog/writelog.test.ts'
   'faults      crash/faults/faults.test.ts'
   'chain       crash/chain.test.ts'
+  'snapshot    crash/snapshot.test.ts'
   'full        crash/full.test.ts'
   'kill        crash/kill.test.ts'
   'lsm-node    clients/node.test.ts       MAILSITE_ENGINE=lsm'
