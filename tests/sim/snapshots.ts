@@ -338,7 +338,7 @@ class Simulation {
     const lineage = Buffer.from(visitor.world.random(16)).toString('hex');
     const work = (): Promise<boolean> =>
       this.load(name, disk, visitor, lineage).catch((error: unknown) => {
-        if (error instanceof Damaged && (!this.depot.objects.has(name) || this.auditor.missing(name).length > 0)) return false;
+        if (error instanceof Damaged && (!this.depot.objects.has(name) || this.auditor.lost.size > 0)) return false;
         if (error instanceof Damaged) throw new Broken('P2', `${name} cannot be restored: ${error.message}`);
         givenUp(error);
         return false;
