@@ -22,4 +22,6 @@ export const Supervision = protocol(
   },
   {},
 );
+/** The exit code of a child that no restart would help: the supervisor ends with it. */
+export const hopeless = 78;
 export type SupervisionProtocol = typeof Supervision;

@@ -6,7 +6,7 @@
 import { actor, run } from './actor.ts';
 import { limits } from './limits.ts';
 import { serve } from './link.ts';
-import { Supervision } from './supervision.ts';
+import { hopeless, Supervision } from './supervision.ts';
 import type { ProcessRow } from './tree.ts';
 import { refuse } from './wire.ts';
 import type { World } from './world.ts';
@@ -109,7 +109,7 @@ function start(world: World, options: SupervisorOptions, child: Child): void {
     onExit: (_process, code, signal) => {
       world.log('process.exit', { role, index: child.index, pid: child.pid, code, signal: signal === null ? null : String(signal) });
       child.ready = false;
-      if (spend(world, child)) start(world, options, child);
+      if (code !== hopeless && spend(world, child)) start(world, options, child);
       else process.exit(1);
     },
   });

@@ -6,10 +6,12 @@ import { checkLimits } from '../actors/limits.ts';
 import { link, serve } from '../actors/link.ts';
 import { holdAlone } from '../actors/lock.ts';
 import { realWorld, systemResolvers } from '../actors/platform.ts';
+import { hopeless } from '../actors/supervision.ts';
 import type { ChildRow, ProcessRow } from '../actors/tree.ts';
 import type { World } from '../actors/world.ts';
 import { defaultEngine, type EngineKind, engineOf, openView } from '../storage/engines/open.ts';
 import { tree } from '../tree.ts';
+import { complain } from './output.ts';
 import { place } from './place.ts';
 
 export interface RoleOptions {
@@ -46,7 +48,11 @@ const child = (children: readonly ChildRow[], name: string): ChildRow => {
 async function store(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {
   const { collector, openStore } = await import('../storage/process.ts');
   if (!holdAlone(place.lock)) throw new Error('another process writes to this site: its lock is held');
-  const running = await openStore(world, '.', engineOf('.') ?? options.engine ?? defaultEngine);
+  const running = await openStore(world, '.', engineOf('.') ?? options.engine ?? defaultEngine).catch((error: unknown) => {
+    if (!(error instanceof Error) || error.name !== 'NewerStore') throw error; // by name: its module is the store's alone
+    complain(error.message);
+    process.exit(hopeless);
+  });
   startChild(world, child(children, 'storage'), async () => {
     throw await running.crashed;
   });

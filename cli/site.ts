@@ -7,7 +7,7 @@ import { local } from '../actors/actor.ts';
 import { link } from '../actors/link.ts';
 import { holdAlone } from '../actors/lock.ts';
 import type { World } from '../actors/world.ts';
-import { defaultEngine, type EngineKind, engineOf, openEngine, openView, type View } from '../storage/engines/open.ts';
+import { defaultEngine, type EngineKind, engineFiles, engineOf, openEngine, openView, type View } from '../storage/engines/open.ts';
 import { Store, type StoreProtocol } from '../storage/messages.ts';
 import { knownSchema, NewerStore } from '../storage/migrate.ts';
 import { Failure } from './output.ts';
@@ -21,7 +21,8 @@ export async function enterSite(world: World, option: string | undefined): Promi
   try {
     process.chdir(data);
     becomeOwner();
-    const engine = engineHere(data);
+    // a file that was never begun is no site, and says so when it is opened
+    const engine = engineHere(data) ?? (engineFiles('.').length > 0 ? defaultEngine : null);
     if (engine === null) throw none;
     const view = await viewOf(world, data, engine);
     mustKnow(view);
@@ -51,9 +52,9 @@ function mustKnow(view: Pinnable): void {
 
 /** Before a site is started: a store that cannot be served is said once, here, and not by a child again and again. */
 export async function refuseNewer(): Promise<void> {
-  const engine = engineOf('.');
-  if (engine === null) return;
-  const view = engine === 'lmdb' ? await openView('.', engine, place.readSocket) : await openEngine('.', engine);
+  // an engine that one process opens is the store's: it says so itself (cli/role.ts)
+  if (engineOf('.') !== 'lmdb') return;
+  const view = await openView('.', 'lmdb', place.readSocket);
   try {
     mustKnow(view);
   } finally {

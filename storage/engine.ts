@@ -13,6 +13,8 @@ export interface Reader {
   keys(from: Uint8Array, to: Uint8Array): Iterable<Uint8Array>;
   /** Later reads see every commit that was durable at this call. Cheap: call it before each synchronous run of reads. */
   refresh(): void;
+  /** The rows are in this process's memory: `peek` one by one is faster than a range, which copies. */
+  readonly mapped?: boolean;
 }
 
 /** A reader that stays at one commit, whatever is committed meanwhile, until it is released. */

@@ -32,6 +32,7 @@ parts=(
   'lsm-imap    hostile/imap.test.ts       MAILSITE_ENGINE=lsm'
   'lsm-full    crash/full.test.ts         MAILSITE_ENGINE=lsm'
   'lsm-kill    crash/kill.test.ts         MAILSITE_ENGINE=lsm MAILSITE_KILLS=40'
+  'compact     crash/compact.test.ts'
   'bare        container/bare.test.ts'
   'booted      container/booted.test.ts'
 )

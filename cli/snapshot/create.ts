@@ -1,6 +1,7 @@
 // `mailsite snapshot create` and `snapshot key`: the first snapshot makes the keys of the site and prints the recovery kit.
 
 import { chmodSync, closeSync, existsSync, lchownSync, lstatSync, mkdirSync, openSync, readdirSync, statSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import { dirname } from 'node:path';
 import type { Address } from '../../actors/actor.ts';
 import { isRefusal } from '../../actors/wire.ts';
@@ -20,6 +21,8 @@ import { dataDirectory } from '../place.ts';
 import { type Writable, writeSite } from '../site.ts';
 import { absolute, idOf, plainly } from './source.ts';
 
+const least = constants.priority.PRIORITY_LOW;
+
 export async function create(given: Arguments): Promise<undefined> {
   const world = realWorld(() => {});
   const wasRoot = process.getuid?.() === 0;
@@ -29,6 +32,7 @@ export async function create(given: Arguments): Promise<undefined> {
   const url = wanted ?? config(site.view)?.document.snapshots?.to;
   if (url === undefined) throw new UsageError('name a place for the snapshot: --to FOLDER, FILE.tar or s3://bucket/prefix');
   const began = world.monotonicMs();
+  setPriority(least); // mail comes first; threads that begin from now on inherit it
   const bar = progress('snapshot', given.json, () => world.monotonicMs());
   const { done, host, identity } = await plainly(() => make(world, site, url, given.full, (n, of) => bar.at(n, of))).catch((error: unknown) => {
     throw wasRoot ? closed(error, url) : error;
@@ -53,11 +57,9 @@ export async function create(given: Arguments): Promise<undefined> {
 async function make(world: World, site: Found, url: string, full: boolean, progress: (done: number, of: number) => void) {
   const s3 = config(site.view)?.document.snapshots?.s3;
   const place = await openPlace(url, { world, create: true, ...(s3 ? { s3 } : {}) });
-  const pinned = await pin(world, site);
-  const done = await createSnapshot(pinned, place, { now: world.now(), full, lookBack: true, progress });
-  const known = { host: config(pinned)?.document.host ?? '', identity: getRow(pinned, 'recovery', {})?.identity ?? '' };
-  pinned.release();
-  return { done, ...known };
+  const view = await withKeys(world, site);
+  const done = await createSnapshot(view, place, { now: world.now(), full, lookBack: true, progress });
+  return { done, host: config(view)?.document.host ?? '', identity: getRow(view, 'recovery', {})?.identity ?? '' };
 }
 
 /** `--data`, in which there is a site: nothing is made where there is none. As root, the place's folder too. */
@@ -77,13 +79,13 @@ async function siteAt(world: World, data: string): Promise<Found> {
   return { data, view, open };
 }
 
-/** The site at one commit, with keys for its snapshots. */
-async function pin(world: World, site: Found): Promise<Snapshot> {
-  if (hasKeys(site.view)) return site.view.snapshot();
+/** The site, with keys for its snapshots. */
+async function withKeys(world: World, site: Found): Promise<Reader & { snapshot(): Snapshot }> {
+  if (hasKeys(site.view)) return site.view;
   const { store, view } = await site.open();
   await makeKeys(world, store, view);
   view.refresh();
-  return view.snapshot();
+  return view;
 }
 
 const hasKeys = (view: Reader): boolean =>
@@ -122,10 +124,10 @@ function closed(error: unknown, url: string): unknown {
 export async function key(given: Arguments): Promise<undefined> {
   const world = realWorld(() => {});
   const site = await siteAt(world, mustExist(given));
-  const pinned = await pin(world, site);
-  const host = config(pinned)?.document.host ?? '';
-  const lineage = getRow(pinned, 'site', {})?.lineage ?? '';
-  const identity = getRow(pinned, 'recovery', {})?.identity ?? '';
+  const view = await withKeys(world, site);
+  const host = config(view)?.document.host ?? '';
+  const lineage = getRow(view, 'site', {})?.lineage ?? '';
+  const identity = getRow(view, 'recovery', {})?.identity ?? '';
   if (given.json) printJsonLine({ host, lineage, identity });
   else print(kitText(host, lineage, identity));
 }

@@ -8,7 +8,7 @@ import { holdAlone } from '../../actors/lock.ts';
 import { realWorld } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
 import { DiskFull } from '../../storage/engine.ts';
-import { defaultEngine, type EngineKind, engineFiles, engineNames, engineOf, openEngine } from '../../storage/engines/open.ts';
+import { defaultEngine, type EngineKind, engineFiles, engineNames, engineOf, loadEngine } from '../../storage/engines/open.ts';
 import { CannotExtract, extract } from '../../storage/snapshot/extract.ts';
 import type { Place } from '../../storage/snapshot/place.ts';
 import { openSnapshot } from '../../storage/snapshot/read.ts';
@@ -76,7 +76,7 @@ async function whole(world: World, place: Place, { manifest }: Found, key: Uint8
 }
 
 async function load(kind: EngineKind, snapshot: Parameters<typeof restoreSnapshot>[1], options: Parameters<typeof restoreSnapshot>[2]): Promise<Restored> {
-  const engine = await openEngine(paths.restoring, kind);
+  const engine = await loadEngine(paths.restoring, kind, true);
   try {
     const restored = await restoreSnapshot(engine, snapshot, options);
     await engine.close();

@@ -2,13 +2,13 @@
 // restored into a scratch folder, checked by every rule down to the hash of every body, and thrown away.
 
 import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, setPriority, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { holdAlone } from '../../actors/lock.ts';
 import { realWorld } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
 import { DiskFull } from '../../storage/engine.ts';
-import { defaultEngine, openEngine } from '../../storage/engines/open.ts';
+import { defaultEngine, loadEngine } from '../../storage/engines/open.ts';
 import type { Place } from '../../storage/snapshot/place.ts';
 import { openSnapshot } from '../../storage/snapshot/read.ts';
 import { NotTheSame, restoreSnapshot } from '../../storage/snapshot/restore.ts';
@@ -21,6 +21,7 @@ import { chosen, dataKey, type Found, fromPlace, idOf, plainly } from './source.
 
 export async function verify(given: Arguments): Promise<number> {
   const world = realWorld(() => {});
+  setPriority(constants.priority.PRIORITY_LOW); // a site may be serving beside it
   return plainly(async () => {
     const place = await fromPlace(world, given);
     const found = await chosen(world, place, given);
@@ -79,7 +80,7 @@ async function rehearse(
   step: (done: number, of: number) => void,
 ): Promise<string[]> {
   const folder = scratch(given);
-  const engine = await openEngine(folder, defaultEngine);
+  const engine = await loadEngine(folder, defaultEngine, false);
   try {
     const { problems } = await restoreSnapshot(engine, await openSnapshot(place, manifest, key), { world, lineage: 'verify', deep: true, progress: step });
     return problems.map(({ rule, what }) => `${rule}: ${what}`);

@@ -41,10 +41,10 @@ const options = {
   // Universal merging writes less but needs twice the room now and then. Levels 0 and 1 are not compressed, the others with zstd, block by block
   // where it helps: index rows shrink to a third, bodies stay as they are.
   compaction: 'level',
-  // Buffers of 12 MiB, at most six: what a start has to replay (below half a second), and what memory holds of rows.
-  memtableMemoryBudget: 48 * MiB,
+  // Buffers of 8 MiB, at most six: what a start has to replay (below half a second), and what memory holds of rows.
+  memtableMemoryBudget: 32 * MiB,
   // All blocks that are held, those of indexes and filters too, so that memory does not grow with the site.
-  cacheSize: 48 * MiB,
+  cacheSize: 32 * MiB,
   cacheIndexAndFilterBlocks: true,
 } as const;
 

@@ -4,6 +4,7 @@
 import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Engine, Reader, Snapshot } from '../engine.ts';
+import type { Pages } from './lmdb.ts';
 
 export const engineKinds = ['lmdb', 'lsm'] as const;
 export type EngineKind = (typeof engineKinds)[number];
@@ -15,6 +16,8 @@ export interface View extends Reader {
   snapshot(): Snapshot;
   /** Follows when another file has taken the engine's place. Set on an engine that can be replaced. */
   reopen?(): void;
+  /** Octets of the file and of its pages. Set on an engine of pages. */
+  pages?(): Pages;
   close(): Promise<void>;
 }
 export interface OwnEngine extends Engine {
@@ -45,6 +48,13 @@ export async function openEngine(folder: string, kind: EngineKind): Promise<OwnE
   const path = join(folder, engineNames[kind]);
   if (kind === 'lsm') return (await import('./lsm.ts')).openLsm(path);
   return (await import('./lmdb.ts')).openLmdb(path);
+}
+
+/** A new engine in `folder`, to be filled and then put in place: durable when `close` has resolved, not before. Not `lasting`: never. */
+export async function loadEngine(folder: string, kind: EngineKind, lasting: boolean): Promise<OwnEngine> {
+  const path = join(folder, engineNames[kind]);
+  if (kind === 'lsm') return (await import('./lsm.ts')).openLsm(path);
+  return (await import('./lmdb.ts')).loadLmdb(path, lasting);
 }
 
 /** A view of the engine in `folder`, beside the process that writes: LMDB by itself, LSM by the `socket` of that process. */

@@ -45,6 +45,8 @@ class Connection {
   /** Large values and their hashes, for longer; the first is the one not asked for longest. */
   readonly known = new Map<string, { readonly value: Uint8Array; readonly hash: bigint }>();
   knownOctets = 0;
+  /** By table: the first octet of a key. */
+  readonly ahead = new Map<number, Ahead>();
   private readonly path: string;
   private readonly flags: number;
   private socket: BlockingSocket | null = null;
@@ -63,6 +65,7 @@ class Connection {
     this.fresh = true;
     this.sequence = null;
     this.recent.clear();
+    this.ahead.clear();
   }
 
   close(): void {
@@ -131,6 +134,8 @@ function read(connection: Connection, key: Uint8Array): Uint8Array | null {
   const name = octetText(key);
   const found = recent.get(name);
   if (found !== undefined) return found;
+  const nearby = readAhead(connection, key, name);
+  if (nearby !== undefined) return nearby;
   const before = known.get(name);
   const { result, body } = connection.ask((flags) => encodeGet(key, flags, before?.hash ?? 0n));
   if (result === SAME) {
@@ -142,6 +147,50 @@ function read(connection: Connection, key: Uint8Array): Uint8Array | null {
   remember(connection, name, value);
   return value;
 }
+
+/** Rows of one table that were sent ahead: all that there are from the key that was asked for up to `to`. */
+interface Ahead {
+  last: string;
+  /** How many gets in a row went upwards. */
+  run: number;
+  rows: Map<string, Uint8Array>;
+  to: string;
+  hits: number;
+}
+
+/** Point reads that walk up a table, as FETCH of a folder does, get the rows behind the one they ask for, too. Undefined:
+ *  it is no walk. */
+function readAhead(connection: Connection, key: Uint8Array, name: string): Uint8Array | null | undefined {
+  const table = key[0] as number;
+  const ahead = connection.ahead.get(table);
+  if (ahead === undefined || name <= ahead.last) {
+    connection.ahead.set(table, { last: name, run: 0, rows: new Map(), to: '', hits: 0 });
+    return undefined;
+  }
+  ahead.last = name;
+  if (name <= ahead.to) {
+    ahead.hits++;
+    return ahead.rows.get(name) ?? null;
+  }
+  // most of what was sent was not wanted: it is a walk with long steps
+  ahead.run = 4 * ahead.hits < ahead.rows.size ? 0 : ahead.run + 1;
+  ahead.rows = new Map();
+  ahead.to = '';
+  ahead.hits = 0;
+  if (ahead.run < 2) return undefined;
+  const limit = Math.min(mostAhead, 4 << Math.min(ahead.run, 10));
+  const { result, body } = connection.ask((flags) => encodeRange(key, new Uint8Array([table + 1]), flags, limit, octetsAhead));
+  for (const [found, value] of rowsOf(body)) {
+    ahead.to = octetText(found);
+    ahead.rows.set(ahead.to, value);
+  }
+  if (result !== ROWS_AND_MORE && ahead.rows.size < limit) ahead.to = String.fromCharCode(table + 1);
+  ahead.hits = 1;
+  return ahead.rows.get(name) ?? null;
+}
+
+const mostAhead = 256;
+const octetsAhead = 64 * 1024;
 
 function remember(connection: Connection, name: string, value: Uint8Array | null): void {
   const { recent, known } = connection;

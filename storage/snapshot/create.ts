@@ -8,7 +8,7 @@
 import { assert } from '../../actors/assert.ts';
 import { limits } from '../../actors/limits.ts';
 import { digestOf } from '../digest.ts';
-import type { Reader } from '../engine.ts';
+import type { Reader, Snapshot } from '../engine.ts';
 import { unpackKeys, unpackSums } from '../journal.ts';
 import { decodeKey, encodeKey, getRow, octetText, prefixRange, type Row, scanRows, soundRow, tableOf } from '../rows.ts';
 import { type TableName, tables } from '../schema.ts';
@@ -29,13 +29,14 @@ import {
   writeLineage,
   writeManifest,
 } from './manifest.ts';
-import { createPacker } from './pack.ts';
+import { createBuffers, createPacker } from './pack.ts';
 import type { Place } from './place.ts';
 import { Damaged, sealObject } from './seal.ts';
 
 /** The place knows a later history of this lineage: this is an older copy of the site's data. */
 export class Forked extends Error {}
 
+type Keys = Pick<Row<'lineage'>, 'dataKey' | 'wrapped' | 'createdAt'>;
 export interface CreateOptions {
   readonly now: number;
   /** A new base, also where an increment would do. */
@@ -43,7 +44,7 @@ export interface CreateOptions {
   /** Are the objects that it builds on there still? A place may lose some. */
   readonly lookBack: boolean;
   /** The keys, where the site does not have its own yet. */
-  readonly keys?: Pick<Row<'lineage'>, 'dataKey' | 'wrapped' | 'createdAt'>;
+  readonly keys?: Keys;
   /** The newest snapshot, where the caller made it itself: the place need not be asked. */
   readonly after?: Last;
   /** Octets of bodies and rows read, of about how many. */
@@ -72,13 +73,26 @@ const MiB = 1024 * 1024;
 const mostIncrements = 250;
 const mostChanged = 64 * MiB;
 
-/** `view` is pinned at one commit, and its lineage has keys. Throws Forked, or what the place throws. */
-export async function createSnapshot(view: Reader, place: Place, options: CreateOptions): Promise<Created> {
-  const site = getRow(view, 'site', {});
-  assert(site !== undefined, 'a site has its row');
-  const keys = getRow(view, 'lineage', { lineage: site.lineage }) ?? options.keys;
+/**
+ * Of a live `view`, as it is once the place was looked at: what another process put there before is of its past then, not
+ * of its future. Or of a view that is pinned at one commit. Its lineage has keys. Throws Forked, or what the place throws.
+ */
+export async function createSnapshot(view: Reader & { snapshot?(): Snapshot }, place: Place, options: CreateOptions): Promise<Created> {
+  const { lineage } = siteOf(view);
+  const keys = getRow(view, 'lineage', { lineage }) ?? options.keys;
   assert(keys !== undefined, 'makeKeys comes before the first snapshot');
-  const last = options.after ?? (await newest(place, site.lineage, keys.dataKey));
+  const last = options.after ?? (await newest(place, lineage, keys.dataKey));
+  view.refresh();
+  const pinned = view.snapshot?.();
+  try {
+    return await createAfter(last, pinned ?? view, keys, place, options);
+  } finally {
+    pinned?.release();
+  }
+}
+
+async function createAfter(last: Last | null, view: Reader, keys: Keys, place: Place, options: CreateOptions): Promise<Created> {
+  const site = siteOf(view);
   const known = last && (await lookBack(place, keys.dataKey, last, options));
   if (last && known) {
     const same = sameOrForked(view, site, last);
@@ -91,6 +105,9 @@ export async function createSnapshot(view: Reader, place: Place, options: Create
   const job = new Job(view, place, keys.dataKey, options);
   const touched = last && known?.whole && !options.full ? touchedSince(view, last, site) : null;
   const made = last && touched ? await increment(job, last, touched) : await base(job, last, known ?? null);
+  // what nobody names yet goes after a day: a base may take longer, and what was found there may have been as old
+  const lost = await missingObjects(place, touched ? job.found : job.listed);
+  if (lost.length > 0) throw new Damaged(`${lost.length} objects went while the snapshot was made: make it again`);
   const unsigned = {
     lineage: site.lineage,
     epoch: site.epoch,
@@ -105,6 +122,12 @@ export async function createSnapshot(view: Reader, place: Place, options: Create
   const manifest = signManifest(keys.dataKey, unsigned, secrets);
   await writeManifest(place, manifest);
   return { kind: touched ? 'increment' : 'base', manifest, secrets, written: job.written, reused: made.reused, read: job.read };
+}
+
+function siteOf(view: Reader): Row<'site'> {
+  const site = getRow(view, 'site', {});
+  assert(site !== undefined, 'a site has its row');
+  return site;
 }
 
 /** A snapshot, and what its sealed part says. */
@@ -191,10 +214,14 @@ class Job {
   readonly view: Reader;
   written = 0;
   read = 0;
+  /** Its objects, and those of them which were there already. */
+  readonly listed: Listed[] = [];
+  readonly found: Listed[] = [];
   private readonly place: Place;
   readonly dataKey: Uint8Array;
   private readonly options: CreateOptions;
   private readonly pending: Promise<unknown>[] = [];
+  readonly buffers = createBuffers();
   private of = 0;
 
   constructor(view: Reader, place: Place, dataKey: Uint8Array, options: CreateOptions) {
@@ -213,7 +240,7 @@ class Job {
     this.options.progress?.(this.read, Math.max(this.read, this.of));
   }
 
-  /** Waits only while too many are on their way: what it returns is still to come. */
+  /** Waits only while too many are on their way: what it returns is still to come. `plain` is not the caller's any more. */
   async put(kind: 'rows' | 'bodies', plain: Uint8Array): Promise<{ object: Promise<Listed> }> {
     const object = this.seal(kind, plain);
     object.catch(() => {}); // whoever waits for it is told
@@ -223,16 +250,23 @@ class Job {
   }
 
   private async seal(kind: string, plain: Uint8Array): Promise<Listed> {
-    const { name, octets } = await sealObject(this.dataKey, kind, plain);
-    if ((await this.place.size(objectName(name))) !== octets.length) {
+    const { name, octets } = await sealObject(this.dataKey, kind, plain, this.buffers.take);
+    this.buffers.give(plain);
+    const listed: Listed = [name, octets.length];
+    this.listed.push(listed);
+    if ((await this.place.size(objectName(name))) === octets.length) this.found.push(listed);
+    else {
       await this.place.put(objectName(name), octets);
       this.written += octets.length;
     }
-    return [name, octets.length];
+    this.buffers.give(octets);
+    return listed;
   }
 
-  catalog(catalog: Catalog): Promise<Listed> {
-    return writeCatalog(this.place, this.dataKey, catalog);
+  async catalog(catalog: Catalog): Promise<Listed> {
+    const listed = await writeCatalog(this.place, this.dataKey, catalog);
+    this.listed.push(listed);
+    return listed;
   }
 
   /** null: it cannot be read any more. */
@@ -249,7 +283,7 @@ class Job {
 async function increment(job: Job, last: Last, touched: readonly Uint8Array[]): Promise<Made> {
   const objects: Promise<Listed>[] = [];
   const details: { blobs: number[] | null; size: number }[] = [];
-  const packer = createPacker(limits.snapshotObject, 1);
+  const packer = createPacker(job.buffers, limits.snapshotObject, 1);
   const flush = async (): Promise<void> => {
     if (packer.rows === 0) return;
     details.push({ blobs: null, size: packer.size });
@@ -293,7 +327,7 @@ async function base(job: Job, last: Last | null, known: Known | null): Promise<M
   const segments: { object: Promise<Listed>; first: string; size: number }[] = [];
   const fresh: number[] = [];
   let rowOctets = 0;
-  const packer = createPacker(MiB, 4096);
+  const packer = createPacker(job.buffers, MiB, 4096);
   let first = '';
   const flush = async (): Promise<void> => {
     if (packer.rows === 0) return;
@@ -360,7 +394,7 @@ function worthKeeping(view: Reader, before: Catalog['packs']): { kept: Catalog['
 /** The chunks of bodies as packs, in the order of `blobs`. */
 async function* packs(job: Job, blobs: readonly number[]): AsyncGenerator<{ object: Promise<Listed>; blobs: number[]; size: number }> {
   for (const blob of blobs) job.expect(sizeOf(job.view, blob));
-  const packer = createPacker(limits.snapshotObject / 2, 16);
+  const packer = createPacker(job.buffers, limits.snapshotObject / 2, 16);
   let held: number[] = [];
   const flush = async () => {
     const { size } = packer;
@@ -369,14 +403,15 @@ async function* packs(job: Job, blobs: readonly number[]): AsyncGenerator<{ obje
     return pack;
   };
   for (const blob of blobs) {
-    const { from, to } = prefixRange('chunk', blob);
     let full = false;
-    for (const rows of slices(job.view, from, to)) {
-      for (const [key, value] of rows) {
-        if (packer.overflows(key, value)) yield await flush();
-        if (held.at(-1) !== blob) held.push(blob);
-        full = packer.add(key, value);
+    for (const [key, value] of chunksOf(job.view, blob)) {
+      let octets = value;
+      if (packer.overflows(key, value)) {
+        octets = value.slice(); // what is awaited may read as well
+        yield await flush();
       }
+      if (held.at(-1) !== blob) held.push(blob);
+      full = packer.add(key, octets);
     }
     job.tell(sizeOf(job.view, blob));
     // a pack ends with a body: on the octets of its last key, whatever else is in it
@@ -385,12 +420,29 @@ async function* packs(job: Job, blobs: readonly number[]): AsyncGenerator<{ obje
   if (packer.rows > 0) yield await flush();
 }
 
-/** Octets of a body; 0 when it is gone, or its row is damaged. */
-function sizeOf(view: Reader, blob: number): number {
+/** The chunks of a body, each good until the next one is asked for or something is awaited. */
+function* chunksOf(view: Reader, blob: number): Generator<readonly [Uint8Array, Uint8Array], void, undefined> {
+  const chunks = view.mapped === true ? soundBlob(view, blob)?.chunks : undefined;
+  if (chunks === undefined) {
+    const { from, to } = prefixRange('chunk', blob);
+    for (const rows of slices(view, from, to)) yield* rows;
+    return;
+  }
+  for (let n = 0; n < chunks; n++) {
+    const key = encodeKey('chunk', { blob, n });
+    const value = view.peek(key);
+    if (value !== undefined) yield [key, value];
+  }
+}
+
+/** undefined: it is gone, or damaged. */
+function soundBlob(view: Reader, blob: number): Row<'blob'> | undefined {
   const key = encodeKey('blob', { blob });
   const stored = view.get(key);
-  return stored === undefined ? 0 : (soundRow('blob', key, stored)?.size ?? 0);
+  return stored === undefined ? undefined : soundRow('blob', key, stored);
 }
+
+const sizeOf = (view: Reader, blob: number): number => soundBlob(view, blob)?.size ?? 0;
 
 const sliceRows = 512;
 

@@ -14,6 +14,25 @@ export type PackedRow = readonly [key: Uint8Array, value: Uint8Array | null];
 const HEAD = 6;
 const DELETED = 0xffff_ffff;
 
+/** Buffers of one object each, used again: fresh memory costs as much as what is written into it. */
+export interface Buffers {
+  take(size: number): Buffer;
+  /** Nobody may look at it any more. */
+  give(octets: Uint8Array): void;
+}
+
+export function createBuffers(): Buffers {
+  // an object, and what sealing adds to it
+  const most = limits.snapshotObject + 4_096;
+  const free: ArrayBufferLike[] = [];
+  return {
+    take: (size) => (size > most ? Buffer.allocUnsafeSlow(size) : Buffer.from(free.pop() ?? new ArrayBuffer(most))),
+    give({ buffer }) {
+      if (buffer.byteLength === most) free.push(buffer);
+    },
+  };
+}
+
 /** Collects rows until an object is full. */
 export interface Packer {
   /** Adds a row; true: the object ends here. */
@@ -27,8 +46,8 @@ export interface Packer {
 }
 
 /** `least`: octets before which no object ends; then one key in `oneIn` ends it. */
-export function createPacker(least: number, oneIn: number): Packer {
-  let buffer = Buffer.allocUnsafe(limits.snapshotObject);
+export function createPacker(buffers: Buffers, least: number, oneIn: number): Packer {
+  let buffer = buffers.take(limits.snapshotObject);
   let at = 0;
   let rows = 0;
   return {
@@ -37,8 +56,9 @@ export function createPacker(least: number, oneIn: number): Packer {
       const end = at + HEAD + key.length + (value?.length ?? 0);
       if (end > buffer.length) {
         // one row may be longer than an object is meant to be: a document, say
-        const longer = Buffer.allocUnsafe(end);
+        const longer = buffers.take(end);
         longer.set(buffer.subarray(0, at));
+        buffers.give(buffer);
         buffer = longer;
       }
       buffer.writeUInt16BE(key.length, at);
@@ -51,7 +71,7 @@ export function createPacker(least: number, oneIn: number): Packer {
     },
     take() {
       const out = buffer.subarray(0, at);
-      buffer = Buffer.allocUnsafe(limits.snapshotObject);
+      buffer = buffers.take(limits.snapshotObject);
       at = 0;
       rows = 0;
       return out;

@@ -39,7 +39,7 @@ export async function restoreSnapshot(engine: Engine, snapshot: SnapshotView, op
   const loader = new Loader(engine, snapshot, options);
   const site = await loader.rows();
   await loader.packs();
-  await loader.flush();
+  await loader.end();
   const { digest } = snapshot.secrets;
   const next = { ...site, lineage: options.lineage, epoch: site.epoch + 1, journalFloor: site.commit };
   await engine.commit([[encodeKey('site', {}), sealRow('site', encodeKey('site', {}), encodeRow('site', next))]]);
@@ -61,6 +61,7 @@ class Loader {
   private readonly options: RestoreOptions;
   private batch: Write[] = [];
   private held = 0;
+  private committing: Promise<void> = Promise.resolve();
   /** One bit for each blob number: is there such a body? */
   private alive = new Uint8Array(0);
 
@@ -102,6 +103,11 @@ class Loader {
     }
   }
 
+  async end(): Promise<void> {
+    await this.flush();
+    await this.committing;
+  }
+
   private async put(key: Uint8Array, value: Uint8Array): Promise<void> {
     this.batch.push([key, value]);
     if (covered(key)) addRow(this.digest, key, value);
@@ -109,11 +115,14 @@ class Loader {
     if (this.held >= batchOctets || this.batch.length >= batchRows) await this.flush();
   }
 
-  async flush(): Promise<void> {
+  /** One batch is committed while the next one is made. */
+  private async flush(): Promise<void> {
     const { batch, held } = this;
     this.batch = [];
     this.held = 0;
-    if (batch.length > 0) await this.engine.commit(batch);
+    await this.committing;
+    this.committing = batch.length > 0 ? this.engine.commit(batch) : Promise.resolve();
+    this.committing.catch(() => {}); // whoever waits for it is told
     this.octets += held;
     this.options.progress?.(this.octets, Math.max(this.octets, this.snapshot.packOctets + this.snapshot.secrets.rowOctets));
   }

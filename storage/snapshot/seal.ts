@@ -9,7 +9,7 @@
 // The salt is an HMAC of exactly what is encrypted, after compression: one key and nonce never meet two texts, even where
 // another release of zstd packs the same text otherwise.
 
-import { createCipheriv, createDecipheriv, createHash, createHmac, createPrivateKey, createPublicKey, hkdfSync, sign, verify } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, createPrivateKey, createPublicKey, hkdfSync, sign, verify } from 'node:crypto';
 import { assert } from '../../actors/assert.ts';
 import { limits } from '../../actors/limits.ts';
 
@@ -36,10 +36,18 @@ interface Packed {
 /** Octets from which zstd runs off this thread, so that several go at a time. For less, the way there takes longer. */
 const worthAThread = 1 << 20;
 
+/** Memory for so many octets at least. */
+type Allocate = (size: number) => Buffer;
+
 /** The sealed octets of `plain` and their name (64 hex digits). */
-export async function sealObject(dataKey: Uint8Array, kind: string, plain: Uint8Array): Promise<{ name: string; octets: Uint8Array }> {
+export async function sealObject(
+  dataKey: Uint8Array,
+  kind: string,
+  plain: Uint8Array,
+  memory: Allocate = Buffer.allocUnsafe,
+): Promise<{ name: string; octets: Uint8Array }> {
   const compress = plain.length < worthAThread ? Bun.zstdCompressSync : Bun.zstdCompress;
-  const octets = encrypt(dataKey, kind, smaller(plain, looksPacked(plain) ? plain : await compress(plain, { level: 1 })));
+  const octets = encrypt(dataKey, kind, smaller(plain, looksPacked(plain) ? plain : await compress(plain, { level: 1 })), memory);
   return { name: objectName(octets), octets };
 }
 
@@ -51,7 +59,7 @@ export async function openObject(dataKey: Uint8Array, kind: string, octets: Uint
 }
 
 /** The name that an object must have, which anyone can check without a key. */
-export const objectName = (octets: Uint8Array): string => createHash('sha256').update(octets).digest('hex');
+export const objectName = (octets: Uint8Array): string => new Bun.CryptoHasher('sha256').update(octets).digest('hex');
 
 /** Like sealObject for a small text, in base64. */
 export function sealText(dataKey: Uint8Array, kind: string, text: string): string {
@@ -97,9 +105,10 @@ function checkSize({ plainSize }: Packed, plain: Uint8Array): Uint8Array {
   return plain;
 }
 
-function encrypt(dataKey: Uint8Array, kind: string, packed: Packed): Buffer {
+function encrypt(dataKey: Uint8Array, kind: string, packed: Packed, memory: Allocate = Buffer.allocUnsafe): Buffer {
   const frames = frameCount(packed.octets.length);
-  const out = Buffer.allocUnsafe(headerSize + packed.octets.length + frames * tagSize);
+  const size = headerSize + packed.octets.length + frames * tagSize;
+  const out = memory(size).subarray(0, size);
   magic.copy(out);
   saltOf(dataKey, kind, packed).copy(out, 4);
   out[20] = packed.codec;
@@ -151,7 +160,7 @@ const frameCount = (size: number): number => Math.max(1, Math.ceil(size / frameS
 function saltOf(dataKey: Uint8Array, kind: string, { codec, octets, plainSize }: Packed): Buffer {
   assert(dataKey.length === 32, 'a data key has 32 octets');
   assert(/^[a-z-]{1,40}$/.test(kind), 'a kind is a word'); // so that it ends where the hash starts
-  const hash = createHash('sha256').update(octets).digest();
+  const hash = new Bun.CryptoHasher('sha256').update(octets).digest();
   return createHmac('sha256', dataKey).update(`mailsite salt ${kind} ${codec} ${plainSize} `).update(hash).digest().subarray(0, 16);
 }
 

@@ -2,7 +2,7 @@
 # mailsite as the yardstick wants it, on 127.0.0.1 (SMTP 4025, IMAP 4143): the users of peer.sh, passwords as argon2id.
 #   site.sh start | stop | wipe
 # It is `mailsite demo` with another document: demo takes passwords in clear from loopback, as the peer does here; all else is
-# as in `mailsite run`. State lives in $SITE_DIR. All processes run in the cpuacct cgroup `mailsite`.
+# as in `mailsite run`. State lives in $SITE_DIR; MAILSITE_ENGINE names another engine. All processes run in the cpuacct cgroup `mailsite`.
 set -e
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/cgroup.sh"
@@ -16,6 +16,7 @@ document() {
 case ${1:-} in
 start)
   mkdir -p "$SITE"; ulimit -n 20000
+  [ -z "${MAILSITE_ENGINE:-}" ] || [ -e "$SITE/data" ] || document | "$mailsite" apply - --data "$SITE/data" --engine "$MAILSITE_ENGINE" >/dev/null
   in_cgroup "$CG" setsid "$mailsite" demo --data "$SITE/data" --listen 127.0.0.1 --port-offset 4000 >>"$SITE/out" 2>&1 </dev/null &
   [ -e "$SITE/configured" ] && exit 0
   wait_port 4143

@@ -155,7 +155,7 @@ test('what is no engine file is an error and no crash: octets of something else,
       expect(said).toMatchObject({
         code: 1,
         out: '',
-        errors: [expect.stringContaining(octets === '' ? `${data} holds no site` : `${data} cannot be used (mail.lmdb is not an LMDB file)`)],
+        errors: [expect.stringContaining(`${data} cannot be used (mail.lmdb is not an LMDB file)`)],
       });
     }
     const document = { schema: 1, host: 'mail.example.test', domains: [{ name: 'example.test' }], accounts: [] };
@@ -179,4 +179,37 @@ test('the directory it is started in has no say: bunfig.toml, .env, package.json
   expect(said.errors).toHaveLength(1);
   expect(said.errors[0]).not.toContain('/no/such/place');
   expect(existsSync(mark)).toBe(false);
+});
+
+test('the engine is chosen once: the folder says afterwards which it is, and another choice, or two at once, is an error', () => {
+  const folder = temporary();
+  const data = join(folder, 'data');
+  const file = join(folder, 'site.json');
+  const document = (name: string): void =>
+    writeFileSync(
+      file,
+      JSON.stringify({
+        schema: 1,
+        host: 'mail.example.test',
+        domains: [{ name: 'example.test' }],
+        accounts: [{ address: `${name}@example.test`, password: '$2b$04$abcdefghijklmnopqrstuuW5zMWYVUNJZpv0lE7kiVNLnXPBxbq0q' }],
+      }),
+    );
+  document('a');
+  expect(mailsite(['apply', file, '--data', data, '--engine', 'sql'])).toMatchObject({ code: 2 });
+  expect(mailsite(['apply', file, '--data', data, '--engine', 'lsm']).code).toBe(0);
+  document('b');
+  expect(mailsite(['apply', file, '--data', data]).code).toBe(0);
+  expect(JSON.parse(mailsite(['status', '--json', '--data', data]).out)).toMatchObject({ engine: 'lsm', rev: 2, accounts: 1 });
+  expect(mailsite(['check', '--deep', '--data', data]).code).toBe(0);
+  for (const verb of [
+    ['apply', file],
+    ['run', '--listen', '127.0.0.1', '--port-offset', '28000'],
+  ])
+    expect(mailsite([...verb, '--data', data, '--engine', 'lmdb'])).toMatchObject({
+      code: 1,
+      errors: [expect.stringContaining('holds a site on lsm, not on lmdb')],
+    });
+  writeFileSync(join(data, 'mail.lmdb'), 'x');
+  expect(mailsite(['status', '--data', data])).toMatchObject({ code: 1, errors: [expect.stringContaining('it holds mail.lmdb and mail.lsm')] });
 });

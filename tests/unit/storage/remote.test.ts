@@ -101,6 +101,16 @@ test('without a refresh reads stay at one commit, and a large value that changed
   await other.close();
 });
 
+test('point reads that walk up a table find every row, and none that is not there', async () => {
+  const { engine, remote } = shared;
+  const row = (n: number): Uint8Array => new Uint8Array([77, n >> 8, n & 255]);
+  await engine.commit(Array.from({ length: 1_000 }, (_, n) => [row(3 * n), key(`v${n}`)] as const));
+  for (const step of [1, 3, 40]) {
+    remote.refresh();
+    for (let n = 0; n < 3_200; n += step) expect(text(remote.get(row(n))), `${n}`).toBe(n % 3 === 0 && n < 3_000 ? `v${n / 3}` : undefined);
+  }
+});
+
 test('kill -9 of the store: reads go on at the same commit, and throw when it is another', async () => {
   const own = await hold();
   try {
