@@ -6,7 +6,7 @@ import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Imap, Smtp } from '../../bench/lib/conn.ts';
 import { freeOffset, password, Site, type SiteDocument, sampleDocument, startSite, until } from '../../clients/site.ts';
-import { type Said, mailsite, temporary } from './program.ts';
+import { executable, type Said, mailsite, temporary } from './program.ts';
 
 const folder = temporary();
 chmodSync(folder, 0o755);
@@ -208,6 +208,14 @@ test('S1 S2: a restored site serves what was there: UIDs, flags, MODSEQ, passwor
     const own = jsonOf(mailsite(['snapshot', 'create', '--to', at('drill'), '--data', copy.data, '--json']));
     expect(own).toMatchObject({ kind: 'base', kit: expect.stringContaining(kit) });
   });
+});
+
+test.skipIf(Bun.which('script') === null)('on a terminal it asks for the kit, and takes the whole page', () => {
+  const command = `${executable} snapshot restore --from ${place} --at ${first} --data ${at('asked')}; head -c 20`;
+  const terminal = Bun.spawnSync(['script', '-qec', command, '/dev/null'], { stdin: readFileSync(at('kit')), timeout: 10_000 });
+  const said = terminal.stdout.toString();
+  expect(said).toContain('Recovery key (AGE-SECRET-KEY-1…), or the whole recovery kit:');
+  expect(said).toContain(`mail.example.test is restored in ${at('asked')}`);
 });
 
 test('a copy that ran beside its site is not taken for it', async () => {
