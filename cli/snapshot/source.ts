@@ -1,6 +1,7 @@
 // What the snapshot verbs share: the place, the snapshot that is meant, and the key that opens it.
 
-import { existsSync, lchownSync, lstatSync, readFileSync, statSync } from 'node:fs';
+import { dlopen, FFIType } from 'bun:ffi';
+import { existsSync, lchownSync, lstatSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { World } from '../../actors/world.ts';
 import { getRow, scanRows } from '../../storage/rows.ts';
@@ -156,8 +157,23 @@ function readKit(file: string): string {
   }
 }
 
+/** From a terminal, until there is a key: a person may paste the whole kit. */
 function askForKit(): string {
   if (process.stdin.isTTY !== true)
     throw new Failure('the snapshot needs its recovery key: give the file of the recovery kit as --key FILE, or - for standard input');
-  return prompt('Recovery key (AGE-SECRET-KEY-1…):') ?? '';
+  writeSync(2, 'Recovery key (AGE-SECRET-KEY-1…), or the whole recovery kit:\n');
+  const line = Buffer.alloc(4_096);
+  let text = '';
+  for (let read = 1; read > 0 && !/SECRET-?KEY.*\n/i.test(text) && text.length < 100_000; ) {
+    read = readSync(0, line);
+    text += line.toString('utf8', 0, read);
+  }
+  forgetTyped();
+  return text;
+}
+
+/** The rest of what was pasted is not for the shell that comes after us. */
+function forgetTyped(): void {
+  Bun.sleepSync(200);
+  dlopen('libc.so.6', { tcflush: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 } }).symbols.tcflush(0, 0); // TCIFLUSH
 }
