@@ -45,7 +45,9 @@ const verbs: Readonly<Record<string, Verb>> = {
   apply: verb('FILE', ['data', 'engine', 'json'], 'make a document the configuration in force (- reads stdin)', async (given) =>
     (await import('./cli/apply.ts')).apply(given),
   ),
-  status: verb('', ['data', 'json'], 'the site at a glance: mail, queue, processes', async (given) => (await import('./cli/status.ts')).status(given)),
+  status: verb('', ['data', 'space', 'json'], 'the site at a glance: mail, queue, processes; or where its octets are', async (given) =>
+    given.space ? (await import('./cli/space.ts')).space(given) : (await import('./cli/status.ts')).status(given),
+  ),
   check: verb('', ['data', 'deep', 'json'], 'prove that the data is whole; says every problem', async (given) => (await import('./cli/check.ts')).check(given)),
   snapshot: {
     ...verb('VERB', snapshotOptions, 'create, list, show, verify, restore, export, prune: see mailsite help snapshot', async (given) =>

@@ -27,6 +27,7 @@ export const options = {
   message: { value: 'ID', about: 'only the message of this Message-ID' },
   into: { value: 'NAME', about: 'the folder it is put in; empty: where it was' },
   'dry-run': { value: null, about: 'only say what would be done' },
+  space: { value: null, about: 'where the octets are: by what, by account, by mailbox, and what compact would give back' },
   document: { value: null, about: 'the JSON Schema of the document, not of the tables' },
   print: { value: null, about: 'print the unit and change nothing' },
   bin: { value: 'FILE', about: 'where the executable goes' },
@@ -47,6 +48,7 @@ export interface Arguments {
   readonly engine: EngineKind | undefined;
   readonly json: boolean;
   readonly deep: boolean;
+  readonly space: boolean;
   readonly document: boolean;
   readonly to: string | undefined;
   readonly from: string | undefined;
@@ -97,6 +99,7 @@ export function parseArguments(argv: readonly string[], allowed: readonly Option
     engine: engine(given.get('engine')),
     json: given.has('json'),
     deep: given.has('deep'),
+    space: given.has('space'),
     document: given.has('document'),
     to: given.get('to'),
     from: given.get('from'),

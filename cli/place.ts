@@ -1,7 +1,7 @@
 // Where a site lives on this machine. All paths are relative to the data directory, and every process works in it: a
 // long directory name never meets the 107 octets of a Unix socket address, and privileges dropped never lose the way.
 
-import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, lchownSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Failure } from './output.ts';
@@ -52,6 +52,8 @@ export function enterData(directory: string, asOwner: boolean): void {
 export function clearTmp(): void {
   rmSync(place.tmp, { recursive: true, force: true });
   mkdirSync(place.tmp, { mode: 0o700 });
+  const { uid, gid } = statSync('.');
+  if (process.getuid?.() === 0) lchownSync(place.tmp, uid, gid); // also when the start ends here, at a port that is taken
 }
 
 /** Root becomes the owner of the directory it is in, for good: what it writes must be the site's, and no more is needed. */

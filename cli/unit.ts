@@ -25,10 +25,11 @@ TimeoutStopSec=2s
 OOMPolicy=continue
 LimitNOFILE=262144
 
-# A user of its own, made when the service starts; the data is in /var/lib/mailsite.
+# A user of its own, made when the service starts; the data is in /var/lib/mailsite. Beside it is the one other folder that
+# it may write to, for snapshots: another disk may be mounted there.
 DynamicUser=yes
 User=mailsite
-StateDirectory=mailsite
+StateDirectory=mailsite mailsite-snapshots
 StateDirectoryMode=0700
 UMask=0077
 

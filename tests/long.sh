@@ -24,6 +24,7 @@ parts=(
   'writelog    crash/writelog/writelog.test.ts'
   'faults      crash/faults/faults.test.ts'
   'chain       crash/chain.test.ts'
+  'snapshot    crash/snapshot.test.ts'
   'full        crash/full.test.ts'
   'kill        crash/kill.test.ts'
   'lsm-node    clients/node.test.ts       MAILSITE_ENGINE=lsm'
@@ -31,6 +32,7 @@ parts=(
   'lsm-imap    hostile/imap.test.ts       MAILSITE_ENGINE=lsm'
   'lsm-full    crash/full.test.ts         MAILSITE_ENGINE=lsm'
   'lsm-kill    crash/kill.test.ts         MAILSITE_ENGINE=lsm MAILSITE_KILLS=40'
+  'compact     crash/compact.test.ts'
   'bare        container/bare.test.ts'
   'booted      container/booted.test.ts'
 )

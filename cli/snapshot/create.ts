@@ -1,6 +1,6 @@
 // `mailsite snapshot create` and `snapshot key`: the first snapshot makes the keys of the site and prints the recovery kit.
 
-import { chownSync, existsSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, lchownSync, lstatSync, mkdirSync, openSync, readdirSync, statSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { dirname } from 'node:path';
 import type { Address } from '../../actors/actor.ts';
@@ -8,59 +8,42 @@ import { isRefusal } from '../../actors/wire.ts';
 import { realWorld } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
 import type { Reader, Snapshot } from '../../storage/engine.ts';
+import type { View } from '../../storage/engines/open.ts';
 import type { StoreProtocol } from '../../storage/messages.ts';
 import { getRow } from '../../storage/rows.ts';
-import { createSnapshot, Forked } from '../../storage/snapshot/create.ts';
+import { createSnapshot } from '../../storage/snapshot/create.ts';
 import { keysFor, kitText } from '../../storage/snapshot/keys.ts';
 import { openPlace } from '../../storage/snapshot/place.ts';
 import { config } from '../../storage/views.ts';
 import type { Arguments } from '../arguments.ts';
 import { Failure, print, printJsonLine, progress, size, span, UsageError } from '../output.ts';
 import { dataDirectory } from '../place.ts';
-import { writeSite } from '../site.ts';
+import { type Writable, writeSite } from '../site.ts';
 import { absolute, idOf, plainly } from './source.ts';
 
 const least = constants.priority.PRIORITY_LOW;
 
 export async function create(given: Arguments): Promise<undefined> {
   const world = realWorld(() => {});
+  const wasRoot = process.getuid?.() === 0;
+  const data = mustExist(given);
   const wanted = given.to === undefined ? undefined : absolute(given.to);
-  if (wanted !== undefined) giveFolder(wanted, dataDirectory(given.data));
-  const { pinned, made, view, data } = await pin(world, given);
-  const parking = config(view)?.document.snapshots ?? null;
-  const url = wanted ?? parking?.to;
+  const site = await siteAt(world, data);
+  const url = wanted ?? config(site.view)?.document.snapshots?.to;
   if (url === undefined) throw new UsageError('name a place for the snapshot: --to FOLDER, FILE.tar or s3://bucket/prefix');
   const began = world.monotonicMs();
   setPriority(least); // mail comes first; threads that begin from now on inherit it
   const bar = progress('snapshot', given.json, () => world.monotonicMs());
-  const done = await plainly(async () => {
-    const place = await openPlace(url, { world, create: true, ...(parking?.s3 ? { s3: parking.s3 } : {}) });
-    return createSnapshot(pinned, place, { now: world.now(), full: given.full, lookBack: true, progress: (n, of) => bar.at(n, of) });
-  }).catch((error: unknown) => {
-    throw error instanceof Forked ? new Failure(error.message) : error;
+  const { done, host, identity } = await plainly(() => make(world, site, url, given.full, (n, of) => bar.at(n, of))).catch((error: unknown) => {
+    throw wasRoot ? closed(error, url) : error;
   });
   bar.end();
   const ms = Math.round(world.monotonicMs() - began);
-  const host = config(pinned)?.document.host ?? '';
-  pinned.release();
-  const kit = made ? kitText(host, done.manifest.lineage, made.identity) : null;
   const { kind, manifest, written, reused, read } = done;
-  if (given.json)
-    printJsonLine({
-      ok: true,
-      id: idOf(manifest),
-      kind,
-      host,
-      lineage: manifest.lineage,
-      commit: manifest.commit,
-      takenAt: manifest.takenAt,
-      to: url,
-      written,
-      reused,
-      read,
-      ms,
-      kit,
-    });
+  // whoever made the keys (a site that parks itself, an upgrade, a create that was cut off), here is who can keep the kit
+  const kit = kind !== 'same' && manifest.previous === null ? kitText(host, manifest.lineage, identity) : null;
+  const { lineage, commit, takenAt } = manifest;
+  if (given.json) printJsonLine({ ok: true, id: idOf(manifest), kind, host, lineage, commit, takenAt, to: url, written, reused, read, ms, kit });
   else {
     if (kind === 'same') print(`Nothing changed since snapshot ${idOf(manifest)} of ${host || data}: it stands.`);
     else
@@ -71,54 +54,80 @@ export async function create(given: Arguments): Promise<undefined> {
   }
 }
 
-interface Pinned {
-  readonly data: string;
-  readonly pinned: Snapshot;
-  readonly view: Reader;
-  /** The recovery kit, when it was made now. */
-  readonly made: { readonly identity: string } | null;
+async function make(world: World, site: Found, url: string, full: boolean, progress: (done: number, of: number) => void) {
+  const s3 = config(site.view)?.document.snapshots?.s3;
+  const place = await openPlace(url, { world, create: true, ...(s3 ? { s3 } : {}) });
+  const view = await withKeys(world, site);
+  const done = await createSnapshot(view, place, { now: world.now(), full, lookBack: true, progress });
+  return { done, host: config(view)?.document.host ?? '', identity: getRow(view, 'recovery', {})?.identity ?? '' };
 }
 
-/** The site of --data at one commit, with keys for its snapshots. */
-async function pin(world: World, given: Arguments): Promise<Pinned> {
-  const site = await writeSite(world, given.data);
-  if (site.view === null) throw new Failure(`${site.data} holds no site: name its --data`);
-  const lineage = getRow(site.view, 'site', {})?.lineage ?? '';
-  if (getRow(site.view, 'lineage', { lineage })) return { data: site.data, pinned: site.view.snapshot(), view: site.view, made: null };
+/** `--data`, in which there is a site: nothing is made where there is none. As root, the place's folder too. */
+function mustExist(given: Arguments): string {
+  const data = dataDirectory(given.data);
+  if (!existsSync(data)) throw noSite(data);
+  if (given.to !== undefined) giveFolder(absolute(given.to), data);
+  return data;
+}
+const noSite = (data: string): Failure => new Failure(`${data} holds no site: name its --data`);
+
+type Found = Omit<Writable, 'view'> & { readonly view: View };
+
+async function siteAt(world: World, data: string): Promise<Found> {
+  const { view, open } = await writeSite(world, data);
+  if (view === null) throw noSite(data);
+  return { data, view, open };
+}
+
+/** The site, with keys for its snapshots. */
+async function withKeys(world: World, site: Found): Promise<Reader & { snapshot(): Snapshot }> {
+  if (hasKeys(site.view)) return site.view;
   const { store, view } = await site.open();
-  const made = await makeKeys(world, store, view);
-  return { data: site.data, pinned: view.snapshot(), view, made };
+  await makeKeys(world, store, view);
+  view.refresh();
+  return view;
 }
 
-async function makeKeys(world: World, store: Address<StoreProtocol>, view: Reader): Promise<{ identity: string } | null> {
+const hasKeys = (view: Reader): boolean =>
+  getRow(view, 'lineage', { lineage: getRow(view, 'site', {})?.lineage ?? '' }) !== undefined && getRow(view, 'recovery', {}) !== undefined;
+
+async function makeKeys(world: World, store: Address<StoreProtocol>, view: Reader): Promise<void> {
   const answer = await store.ask('makeKeys', await keysFor(world, getRow(view, 'recovery', {})));
   if (isRefusal(answer)) throw new Failure(`the keys of the snapshots cannot be kept: ${answer.detail || answer.refused}`);
-  return answer.made ? { identity: answer.identity } : null;
 }
 
-/** A place that root names and that is not there yet is made for the site's own user, who writes it. */
+/** What root names and is not there yet, or is an empty folder of root, is made for the site's own user, who writes it. */
 function giveFolder(url: string, data: string): void {
-  if (process.getuid?.() !== 0 || !url.startsWith('/') || !existsSync(data)) return;
-  const folder = url.endsWith('.tar') ? dirname(url) : url;
-  if (existsSync(folder)) return;
   const { uid, gid } = statSync(data);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  chownSync(folder, uid, gid);
+  if (process.getuid?.() !== 0 || uid === 0 || !url.startsWith('/')) return;
+  try {
+    const found = lstatSync(url, { throwIfNoEntry: false });
+    if (found === undefined && url.endsWith('.tar')) {
+      mkdirSync(dirname(url), { recursive: true, mode: 0o755 });
+      closeSync(openSync(url, 'wx', 0o600));
+    } else if (found === undefined) mkdirSync(url, { recursive: true, mode: 0o755 });
+    else if (!found.isDirectory() || found.uid !== 0 || readdirSync(url).length > 0) return;
+    lchownSync(url, uid, gid);
+    if (!url.endsWith('.tar')) chmodSync(url, 0o700);
+  } catch {
+    // the place says what is wrong with it
+  }
+}
+
+/** Who reads `closed to this user` was root until the data was entered. */
+function closed(error: unknown, url: string): unknown {
+  const uid = process.getuid?.() ?? 0;
+  if (!(error instanceof Failure) || uid === 0 || !error.message.includes('closed to this user')) return error;
+  return new Failure(`${url} is closed to the user of the site, who writes its snapshots: chown it to ${uid}, or name a folder that is not there yet`);
 }
 
 export async function key(given: Arguments): Promise<undefined> {
   const world = realWorld(() => {});
-  const site = await writeSite(world, given.data);
-  if (site.view === null) throw new Failure(`${site.data} holds no site: name its --data`);
-  const host = config(site.view)?.document.host ?? '';
-  const lineage = getRow(site.view, 'site', {})?.lineage ?? '';
-  let identity = getRow(site.view, 'lineage', { lineage }) && getRow(site.view, 'recovery', {})?.identity;
-  if (identity === undefined) {
-    const { store, view } = await site.open();
-    await makeKeys(world, store, view);
-    view.refresh();
-    identity = getRow(view, 'recovery', {})?.identity ?? '';
-  }
+  const site = await siteAt(world, mustExist(given));
+  const view = await withKeys(world, site);
+  const host = config(view)?.document.host ?? '';
+  const lineage = getRow(view, 'site', {})?.lineage ?? '';
+  const identity = getRow(view, 'recovery', {})?.identity ?? '';
   if (given.json) printJsonLine({ host, lineage, identity });
   else print(kitText(host, lineage, identity));
 }

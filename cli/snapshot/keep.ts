@@ -16,7 +16,7 @@ export async function exportOne(given: Arguments): Promise<undefined> {
   const to = absolute(given.to);
   await plainly(async () => {
     const place = await fromPlace(world, given);
-    const { name, manifest } = await chosen(place, given.at);
+    const { name, manifest } = await chosen(world, place, given);
     const target = await openPlace(to, { world, create: true });
     const objects = await objectsOf(place, manifest);
     const of = objects.reduce((sum, [, octets]) => sum + octets, 0);

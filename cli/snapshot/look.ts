@@ -39,7 +39,7 @@ export async function list(given: Arguments): Promise<number> {
       ),
     );
   }
-  for (const { name, why } of given.json ? [] : damaged) complain(`${name}: ${why}`);
+  for (const { name, why } of given.json ? [] : damaged) complain(why.includes(name) ? why : `${name}: ${why}`);
   return damaged.length > 0 ? 1 : 0;
 }
 
@@ -47,7 +47,7 @@ export async function show(given: Arguments): Promise<undefined> {
   const world = realWorld(() => {});
   await plainly(async () => {
     const place = await fromPlace(world, given);
-    const { manifest: m } = await chosen(place, given.at);
+    const { manifest: m } = await chosen(world, place, given);
     const objects = await objectsOf(place, m);
     const clear = {
       id: idOf(m),

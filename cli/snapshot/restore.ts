@@ -3,11 +3,12 @@
 // which no verb serves; a restore that was cut off is run again and begins anew.
 
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { holdAlone } from '../../actors/lock.ts';
 import { realWorld } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
 import { DiskFull } from '../../storage/engine.ts';
-import { defaultEngine, type EngineKind, engineNames, engineOf, loadEngine } from '../../storage/engines/open.ts';
+import { defaultEngine, type EngineKind, engineFiles, engineNames, engineOf, loadEngine } from '../../storage/engines/open.ts';
 import { CannotExtract, extract } from '../../storage/snapshot/extract.ts';
 import type { Place } from '../../storage/snapshot/place.ts';
 import { openSnapshot } from '../../storage/snapshot/read.ts';
@@ -17,19 +18,20 @@ import type { Arguments } from '../arguments.ts';
 import { complain, count, Failure, print, printJsonLine, progress, size, span, UsageError } from '../output.ts';
 import { dataDirectory, enterData, place as paths } from '../place.ts';
 import { writeSite } from '../site.ts';
-import { chosen, dataKey, type Found, fromPlace, idOf, plainly } from './source.ts';
+import { chosen, dataKey, type Found, fromPlace, giveToOwner, idOf, mustBeOne, plainly } from './source.ts';
 
 export async function restore(given: Arguments): Promise<number> {
   const only = given.only !== undefined;
   for (const name of ['folder', 'message', 'into'] as const) if (!only && given[name] !== undefined) throw new UsageError(`--${name} goes with --only ADDRESS`);
-  if (only && given.deep) throw new UsageError('--deep does not go with --only');
+  for (const name of ['deep', 'engine'] as const) if (only && given.named.includes(name)) throw new UsageError(`--${name} does not go with --only`);
   const world = realWorld(() => {});
   return plainly(async () => {
     const place = await fromPlace(world, given);
     const data = dataDirectory(given.data);
     if (!only && existsSync(data) && engineOf(data) !== null)
       throw new Failure(`${data} holds a site already: name an empty --data, or put mail back into the site with --only ADDRESS`);
-    const found = await chosen(place, given.at);
+    const found = await chosen(world, place, given);
+    if (!only) await mustBeOne(place, found, given.at);
     const key = (await dataKey(world, place, found.manifest, given, true)) as Uint8Array;
     return only ? putBack(world, place, found, key, given) : whole(world, place, found, key, given);
   });
@@ -50,9 +52,11 @@ async function whole(world: World, place: Place, { manifest }: Found, key: Uint8
   const restored = await load(kind, snapshot, { world, lineage, deep: given.deep, progress: (done, of) => bar.at(done, of) });
   bar.end();
   syncFolder(paths.restoring);
+  giveToOwner(engineFiles(paths.restoring).map((name) => join(paths.restoring, name)));
   renameSync(`${paths.restoring}/${engineNames[kind]}`, engineNames[kind]);
   syncFolder('.');
   rmSync(paths.restoring, { recursive: true, force: true });
+  giveToOwner([paths.run, paths.tmp, paths.lock, paths.supervisorLock]);
   const ms = Math.round(world.monotonicMs() - began);
   const { problems, octets } = restored;
   const { host, counts, digest } = snapshot.secrets;

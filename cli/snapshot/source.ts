@@ -1,9 +1,10 @@
 // What the snapshot verbs share: the place, the snapshot that is meant, and the key that opens it.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, lchownSync, lstatSync, readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { World } from '../../actors/world.ts';
-import { scanRows } from '../../storage/rows.ts';
+import { getRow, scanRows } from '../../storage/rows.ts';
+import { Forked } from '../../storage/snapshot/create.ts';
 import { parseKit, unwrapKey, WrongKey } from '../../storage/snapshot/keys.ts';
 import { type Manifest, manifestNames, readLineage, readManifests } from '../../storage/snapshot/manifest.ts';
 import { openPlace, type Place, PlaceError } from '../../storage/snapshot/place.ts';
@@ -22,8 +23,8 @@ export async function plainly<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
-    if (error instanceof PlaceError || error instanceof WrongKey) throw new Failure(error.message);
-    if (error instanceof Damaged) throw new Failure(`the snapshot is damaged or its key is another: ${error.message}`);
+    if (error instanceof PlaceError || error instanceof WrongKey || error instanceof Forked) throw new Failure(error.message);
+    if (error instanceof Damaged) throw new Failure(`the snapshot is damaged or its key is another: ${error.message.replace(/^damaged: /, '')}`);
     throw error;
   }
 }
@@ -40,6 +41,7 @@ interface Local {
   /** Where the document keeps snapshots. */
   readonly to: string | null;
   readonly s3: object;
+  readonly lineage: string;
   /** The data keys of this site's history, by lineage. */
   readonly keys: ReadonlyMap<string, Uint8Array>;
 }
@@ -52,11 +54,21 @@ async function localSite(world: World, given: Arguments): Promise<Local | null> 
     return await glance(world, data, (view) => {
       const parking = config(view)?.document.snapshots ?? null;
       const keys = new Map([...scanRows(view, 'lineage', [])].map(({ key, row }) => [key.lineage, row.dataKey] as const));
-      return { to: parking?.to ?? null, s3: parking?.s3 ? { s3: parking.s3 } : {}, keys };
+      return { lineage: getRow(view, 'site', {})?.lineage ?? '', to: parking?.to ?? null, s3: parking?.s3 ? { s3: parking.s3 } : {}, keys };
     });
   } catch (error) {
     if (given.data !== undefined && (error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
     return null;
+  }
+}
+
+/** As root in the data directory of another user: what root made here, never through a link, is that user's. */
+export function giveToOwner(made: readonly string[]): void {
+  const { uid, gid } = statSync('.');
+  if (process.getuid?.() !== 0 || uid === 0) return;
+  for (const path of made) {
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (found?.uid === 0 && (found.isDirectory() || found.nlink === 1)) lchownSync(path, uid, gid);
   }
 }
 
@@ -76,15 +88,35 @@ export async function allSnapshots(place: Place): Promise<{ found: Found[]; dama
   return { found: found.sort((a, b) => a.manifest.takenAt - b.manifest.takenAt || a.manifest.commit - b.manifest.commit), damaged };
 }
 
-/** The snapshot that `--at` names, else the newest. A time: the newest that is not later. */
-export async function chosen(place: Place, at: string | undefined): Promise<Found> {
+/** The snapshot that `--at` names, else the newest. A time: the newest that is not later. Of the site of `--data`, where there is one and it has any. */
+export async function chosen(world: World, place: Place, given: Arguments): Promise<Found> {
+  const { at } = given;
   const { found, damaged } = await allSnapshots(place);
   const bad = damaged.length === 0 ? '' : ` (${damaged.length} cannot be read: ${damaged[0]?.why})`;
   if (found.length === 0) throw new Failure(`${place.url} holds no snapshot${bad}: name the place in which they are`);
   const matching = at === undefined ? found : found.filter(({ manifest }) => matches(manifest, at));
-  const last = matching.at(-1);
+  const local = await localSite(world, given);
+  const last =
+    matching.findLast(({ manifest }) => manifest.lineage === local?.lineage) ??
+    matching.findLast(({ manifest }) => local?.keys.has(manifest.lineage)) ??
+    matching.at(-1);
   if (last === undefined) throw new Failure(`${place.url} has no snapshot at ${at}${bad}: mailsite snapshot list --from ${place.url} tells which there are`);
   return last;
+}
+
+/**
+ * Before a whole site is restored: a copy of a site that ran beside it (a drill, a fork) parks in the same place, and its
+ * newest snapshot is not that of the site. Throws unless one history is meant.
+ */
+export async function mustBeOne(place: Place, { manifest }: Found, at: string | undefined): Promise<void> {
+  if (at?.includes('/')) return; // named by its id
+  const all = (await allSnapshots(place)).found.map((found) => found.manifest);
+  const began = all.find(({ lineage }) => lineage === manifest.lineage)?.takenAt ?? 0;
+  const beside = all.findLast((m) => m.lineage !== manifest.lineage && m.takenAt > began && (at === undefined || matches(m, at)));
+  if (beside === undefined) return;
+  throw new Failure(
+    `${place.url} holds snapshots of sites that ran side by side: name the one that is meant, as --at ${idOf(manifest)} or --at ${idOf(beside)}; mailsite snapshot list shows all`,
+  );
 }
 
 function matches(m: Manifest, at: string): boolean {

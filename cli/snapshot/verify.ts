@@ -1,11 +1,13 @@
 // `mailsite snapshot verify`: exit code 1 and a line on stderr for each problem. With its key and --deep the snapshot is
 // restored into a scratch folder, checked by every rule down to the hash of every body, and thrown away.
 
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { constants, setPriority, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { holdAlone } from '../../actors/lock.ts';
 import { realWorld } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
+import { DiskFull } from '../../storage/engine.ts';
 import { defaultEngine, loadEngine } from '../../storage/engines/open.ts';
 import type { Place } from '../../storage/snapshot/place.ts';
 import { openSnapshot } from '../../storage/snapshot/read.ts';
@@ -13,7 +15,7 @@ import { NotTheSame, restoreSnapshot } from '../../storage/snapshot/restore.ts';
 import { Damaged } from '../../storage/snapshot/seal.ts';
 import { verifyPresence } from '../../storage/snapshot/verify.ts';
 import type { Arguments } from '../arguments.ts';
-import { complain, count, print, printJsonLine, progress, size } from '../output.ts';
+import { complain, count, Failure, print, printJsonLine, progress, size } from '../output.ts';
 import { dataDirectory, place as paths } from '../place.ts';
 import { chosen, dataKey, type Found, fromPlace, idOf, plainly } from './source.ts';
 
@@ -22,7 +24,7 @@ export async function verify(given: Arguments): Promise<number> {
   setPriority(constants.priority.PRIORITY_LOW); // a site may be serving beside it
   return plainly(async () => {
     const place = await fromPlace(world, given);
-    const found = await chosen(place, given.at);
+    const found = await chosen(world, place, given);
     const bar = progress('reading objects', given.json, () => world.monotonicMs());
     const present = await verifyPresence(place, found.name, given.deep, (done, of) => bar.at(done, of));
     bar.end();
@@ -77,17 +79,41 @@ async function rehearse(
   given: Arguments,
   step: (done: number, of: number) => void,
 ): Promise<string[]> {
-  const near = join(dataDirectory(given.data), paths.tmp);
-  const folder = mkdtempSync(join(existsSync(near) ? near : tmpdir(), 'verify-'));
+  const folder = scratch(given);
   const engine = await loadEngine(folder, defaultEngine, false);
   try {
     const { problems } = await restoreSnapshot(engine, await openSnapshot(place, manifest, key), { world, lineage: 'verify', deep: true, progress: step });
     return problems.map(({ rule, what }) => `${rule}: ${what}`);
   } catch (error) {
     if (error instanceof Damaged || error instanceof NotTheSame) return [error.message];
+    if (error instanceof DiskFull)
+      throw new Failure(`${dirname(folder)} has no room for the site that is built up there: free some, or set TMPDIR to another disk`);
     throw error;
   } finally {
     await engine.close();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+const scratchName = 'verify-';
+
+/**
+ * A new folder for it: where TMPDIR says, else beside the site, which is private and has room for one, else in /tmp. What a
+ * verify that was killed left there is removed: its lock is free.
+ */
+function scratch(given: Arguments): string {
+  const own = join(dataDirectory(given.data), paths.tmp);
+  const near = process.env['TMPDIR'] === undefined && existsSync(own) ? own : tmpdir();
+  for (const name of readdirSync(near).filter((found) => found.startsWith(scratchName))) {
+    if (abandoned(join(near, name))) rmSync(join(near, name), { recursive: true, force: true });
+  }
+  const folder = mkdtempSync(join(near, scratchName));
+  if (!holdAlone(join(folder, 'lock'))) throw new Failure(`${folder} cannot be locked: run this again`);
+  return folder;
+}
+
+function abandoned(folder: string): boolean {
+  const lock = join(folder, 'lock');
+  const ours = lstatSync(folder, { throwIfNoEntry: false })?.uid === process.getuid?.(); // /tmp is everybody's
+  return ours && existsSync(lock) && holdAlone(lock);
 }

@@ -4,6 +4,10 @@
 //
 // A compacted file takes the place of the old one while other processes have that mapped (storage/engines/succession.ts).
 // An engine or a reader is therefore an object whose database may change underneath; what a snapshot holds stays.
+//
+// Opening an environment writes the number of the newest commit into the lock file, as it was read a moment before (mdb.c,
+// mdb_env_open2): a commit in between is forgotten, and the next one is made of what was there before it. So who opens a
+// file and who commits to it take turns (flock on the file). Should that fail, a commit refuses a past that is not its own.
 
 import { closeSync, fdatasync, fsyncSync, openSync, readSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -11,6 +15,7 @@ import { promisify } from 'node:util';
 import { open, type RangeOptions, type RootDatabase } from 'lmdb';
 import { assert } from '../../actors/assert.ts';
 import { limits } from '../../actors/limits.ts';
+import { type Turns, turnsAt } from '../../actors/lock.ts';
 import { type Compacted, DiskFull, type Engine, type Fresh, type Reader, type Snapshot, type Write } from '../engine.ts';
 import { fileInPlace, putInPlace, removeFile, removeLeftovers, successorOf } from './succession.ts';
 
@@ -29,11 +34,18 @@ interface TreeStats {
 }
 type Within = { readonly transaction?: Transaction };
 
+/** Octets: of the file, of its pages in use, and of those that are free. */
+export interface Pages {
+  readonly file: number;
+  readonly inUse: number;
+  readonly free: number;
+}
 export interface LmdbReader extends Reader {
   /** Pins one commit. Pages freed meanwhile are not used again until it is released. */
   snapshot(): Snapshot;
   /** Goes on with the file that is in place now, when it is another one. */
   reopen(): void;
+  pages(): Pages;
   close(): Promise<void>;
 }
 export interface LmdbEngine extends Engine {
@@ -55,25 +67,51 @@ const options = {
 interface Open {
   readonly file: string;
   readonly db: Db;
+  /** Of the writer. */
+  readonly turns: Turns | null;
   held: number;
   left: boolean;
+  /** A row of our last commit, which the next one must find. */
+  last: Write | null;
 }
 
-function openFile(file: string, readOnly: boolean): Open {
-  if (!readOnly && (statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0) begin(file);
+/** How long to wait for the turn: a commit may be syncing to a slow disk, opening is quick. */
+const openingWaitMs = 5_000;
+const commitWaitMs = 500;
+
+function openWriter(file: string): Open {
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0) begin(file);
   mustBeLmdb(file);
-  return { file, db: open<Uint8Array, Uint8Array>({ path: file, ...options, readOnly }) as Db, held: 0, left: false };
+  const db = open<Uint8Array, Uint8Array>({ path: file, ...options }) as Db;
+  return { file, db, turns: turnsAt(file), held: 0, left: false, last: null };
+}
+
+function openReader(file: string): Open {
+  const turns = turnsAt(file);
+  try {
+    turns.take(openingWaitMs);
+    mustBeLmdb(file);
+    const db = open<Uint8Array, Uint8Array>({ path: file, ...options, readOnly: true }) as Db;
+    return { file, db, turns: null, held: 0, left: false, last: null };
+  } finally {
+    turns.close(); // and with it the turn
+  }
+}
+
+async function shut({ db, turns }: Open): Promise<void> {
+  await db.close();
+  turns?.close();
 }
 
 function leave(old: Open): void {
   old.left = true;
-  if (old.held === 0) void old.db.close();
+  if (old.held === 0) void shut(old);
 }
 
 /** Opens the file at `path` for the one writer; it is created when it is not there. */
 export function openLmdb(path: string): LmdbEngine {
   removeLeftovers(path);
-  let at = openFile(fileInPlace(path), false);
+  let at = openWriter(fileInPlace(path));
   return {
     ...readerOf(() => at.db, {}),
     name: 'lmdb',
@@ -85,7 +123,7 @@ export function openLmdb(path: string): LmdbEngine {
         leave(at);
         at = next;
       }),
-    close: () => at.db.close(),
+    close: () => shut(at),
   };
 }
 
@@ -98,7 +136,7 @@ const loadAhead = 64 * 1024 * 1024;
  */
 export function loadLmdb(path: string, lasting: boolean): LmdbEngine {
   begin(path);
-  const at: Open = { file: path, db: open<Uint8Array, Uint8Array>({ path, ...options, noSync: true }) as Db, held: 0, left: false };
+  const at: Open = { file: path, db: open<Uint8Array, Uint8Array>({ path, ...options, noSync: true }) as Db, turns: null, held: 0, left: false, last: null };
   const descriptor = openSync(path, 'r');
   let ahead = 0;
   let syncing: Promise<void> = Promise.resolve();
@@ -148,6 +186,10 @@ export function openLmdbReader(path: string): LmdbReader {
       leave(at);
       at = openInPlace(path);
     },
+    pages() {
+      const { used, all, size } = pagesOf(at);
+      return { file: statSync(at.file).size, inUse: used * size, free: Math.max(0, all - used) * size };
+    },
     close: () => at.db.close(),
   };
 }
@@ -157,7 +199,7 @@ function openInPlace(path: string): Open {
   for (let tries = 1; ; tries++) {
     const file = fileInPlace(path);
     try {
-      const found = openFile(file, true);
+      const found = openReader(file);
       if (fileInPlace(path) === file) return found;
       void found.db.close();
     } catch (error) {
@@ -173,7 +215,7 @@ async function freshFor(old: Open, path: string, follow: (next: Open) => void): 
   const left = bavail * bsize;
   const wanted = used * size + limits.diskReserve;
   if (left < wanted) throw new DiskFull(`compact copies the rows into a new file and needs ${wanted} octets of room for it, ${left} are left`);
-  const next = openFile(successorOf(path), false);
+  const next = openWriter(successorOf(path));
   return {
     rows: old.db.getStats().entryCount,
     load: (changes, rows) => commit(next, changes, false, rows),
@@ -185,7 +227,7 @@ async function freshFor(old: Open, path: string, follow: (next: Open) => void): 
       return { before, after: statSync(next.file).size };
     },
     async abandon() {
-      await next.db.close();
+      await shut(next);
       removeFile(next.file);
     },
   };
@@ -227,8 +269,10 @@ async function commit(at: Open, writes: readonly Write[], reserve: boolean, rows
   const { db } = at;
   const left = room(at);
   if (left < (reserve ? 0 : limits.diskReserve) + need(writes) + need(rows)) throw new DiskFull(`${left} octets are left`);
+  at.turns?.take(commitWaitMs);
   try {
     await db.childTransaction(() => {
+      mustFollow(at);
       for (const [key, value] of writes) {
         if (value === null) db.removeSync(key);
         else db.putSync(key, value);
@@ -238,12 +282,21 @@ async function commit(at: Open, writes: readonly Write[], reserve: boolean, rows
         assert(put === true, 'rows ascend');
       }
     });
+    at.last = writes.find(([, value]) => value !== null) ?? null;
   } catch (error) {
     const cause = await causeOf(error);
     throw isFull(cause) ? new DiskFull(cause.message) : cause;
   } finally {
+    at.turns?.give();
     db.resetReadTxn();
   }
+}
+
+/** Our last commit is what this one begins with. Otherwise nothing is written: opened anew, the file has all of it. */
+function mustFollow({ db, last }: Open): void {
+  if (last === null) return;
+  const found = db.getBinary(last[0]);
+  assert(found !== undefined && Buffer.compare(found, last[1] as Uint8Array) === 0, 'a commit begins with the one before it');
 }
 
 /** A failed commit carries a second promise which rejects with the reason, and which must not be left unhandled. */

@@ -4,6 +4,7 @@
 import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Engine, Reader, Snapshot } from '../engine.ts';
+import type { Pages } from './lmdb.ts';
 
 export const engineKinds = ['lmdb', 'lsm'] as const;
 export type EngineKind = (typeof engineKinds)[number];
@@ -15,6 +16,8 @@ export interface View extends Reader {
   snapshot(): Snapshot;
   /** Follows when another file has taken the engine's place. Set on an engine that can be replaced. */
   reopen?(): void;
+  /** Octets of the file and of its pages. Set on an engine of pages. */
+  pages?(): Pages;
   close(): Promise<void>;
 }
 export interface OwnEngine extends Engine {

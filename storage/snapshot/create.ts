@@ -8,7 +8,7 @@
 import { assert } from '../../actors/assert.ts';
 import { limits } from '../../actors/limits.ts';
 import { digestOf } from '../digest.ts';
-import type { Reader } from '../engine.ts';
+import type { Reader, Snapshot } from '../engine.ts';
 import { unpackKeys, unpackSums } from '../journal.ts';
 import { decodeKey, encodeKey, getRow, octetText, prefixRange, type Row, scanRows, soundRow, tableOf } from '../rows.ts';
 import { type TableName, tables } from '../schema.ts';
@@ -36,6 +36,7 @@ import { Damaged, sealObject } from './seal.ts';
 /** The place knows a later history of this lineage: this is an older copy of the site's data. */
 export class Forked extends Error {}
 
+type Keys = Pick<Row<'lineage'>, 'dataKey' | 'wrapped' | 'createdAt'>;
 export interface CreateOptions {
   readonly now: number;
   /** A new base, also where an increment would do. */
@@ -43,7 +44,7 @@ export interface CreateOptions {
   /** Are the objects that it builds on there still? A place may lose some. */
   readonly lookBack: boolean;
   /** The keys, where the site does not have its own yet. */
-  readonly keys?: Pick<Row<'lineage'>, 'dataKey' | 'wrapped' | 'createdAt'>;
+  readonly keys?: Keys;
   /** The newest snapshot, where the caller made it itself: the place need not be asked. */
   readonly after?: Last;
   /** Octets of bodies and rows read, of about how many. */
@@ -72,13 +73,26 @@ const MiB = 1024 * 1024;
 const mostIncrements = 250;
 const mostChanged = 64 * MiB;
 
-/** `view` is pinned at one commit, and its lineage has keys. Throws Forked, or what the place throws. */
-export async function createSnapshot(view: Reader, place: Place, options: CreateOptions): Promise<Created> {
-  const site = getRow(view, 'site', {});
-  assert(site !== undefined, 'a site has its row');
-  const keys = getRow(view, 'lineage', { lineage: site.lineage }) ?? options.keys;
+/**
+ * Of a live `view`, as it is once the place was looked at: what another process put there before is of its past then, not
+ * of its future. Or of a view that is pinned at one commit. Its lineage has keys. Throws Forked, or what the place throws.
+ */
+export async function createSnapshot(view: Reader & { snapshot?(): Snapshot }, place: Place, options: CreateOptions): Promise<Created> {
+  const { lineage } = siteOf(view);
+  const keys = getRow(view, 'lineage', { lineage }) ?? options.keys;
   assert(keys !== undefined, 'makeKeys comes before the first snapshot');
-  const last = options.after ?? (await newest(place, site.lineage, keys.dataKey));
+  const last = options.after ?? (await newest(place, lineage, keys.dataKey));
+  view.refresh();
+  const pinned = view.snapshot?.();
+  try {
+    return await createAfter(last, pinned ?? view, keys, place, options);
+  } finally {
+    pinned?.release();
+  }
+}
+
+async function createAfter(last: Last | null, view: Reader, keys: Keys, place: Place, options: CreateOptions): Promise<Created> {
+  const site = siteOf(view);
   const known = last && (await lookBack(place, keys.dataKey, last, options));
   if (last && known) {
     const same = sameOrForked(view, site, last);
@@ -91,6 +105,9 @@ export async function createSnapshot(view: Reader, place: Place, options: Create
   const job = new Job(view, place, keys.dataKey, options);
   const touched = last && known?.whole && !options.full ? touchedSince(view, last, site) : null;
   const made = last && touched ? await increment(job, last, touched) : await base(job, last, known ?? null);
+  // what nobody names yet goes after a day: a base may take longer, and what was found there may have been as old
+  const lost = await missingObjects(place, touched ? job.found : job.listed);
+  if (lost.length > 0) throw new Damaged(`${lost.length} objects went while the snapshot was made: make it again`);
   const unsigned = {
     lineage: site.lineage,
     epoch: site.epoch,
@@ -105,6 +122,12 @@ export async function createSnapshot(view: Reader, place: Place, options: Create
   const manifest = signManifest(keys.dataKey, unsigned, secrets);
   await writeManifest(place, manifest);
   return { kind: touched ? 'increment' : 'base', manifest, secrets, written: job.written, reused: made.reused, read: job.read };
+}
+
+function siteOf(view: Reader): Row<'site'> {
+  const site = getRow(view, 'site', {});
+  assert(site !== undefined, 'a site has its row');
+  return site;
 }
 
 /** A snapshot, and what its sealed part says. */
@@ -191,6 +214,9 @@ class Job {
   readonly view: Reader;
   written = 0;
   read = 0;
+  /** Its objects, and those of them which were there already. */
+  readonly listed: Listed[] = [];
+  readonly found: Listed[] = [];
   private readonly place: Place;
   readonly dataKey: Uint8Array;
   private readonly options: CreateOptions;
@@ -226,16 +252,21 @@ class Job {
   private async seal(kind: string, plain: Uint8Array): Promise<Listed> {
     const { name, octets } = await sealObject(this.dataKey, kind, plain, this.buffers.take);
     this.buffers.give(plain);
-    if ((await this.place.size(objectName(name))) !== octets.length) {
+    const listed: Listed = [name, octets.length];
+    this.listed.push(listed);
+    if ((await this.place.size(objectName(name))) === octets.length) this.found.push(listed);
+    else {
       await this.place.put(objectName(name), octets);
       this.written += octets.length;
     }
     this.buffers.give(octets);
-    return [name, octets.length];
+    return listed;
   }
 
-  catalog(catalog: Catalog): Promise<Listed> {
-    return writeCatalog(this.place, this.dataKey, catalog);
+  async catalog(catalog: Catalog): Promise<Listed> {
+    const listed = await writeCatalog(this.place, this.dataKey, catalog);
+    this.listed.push(listed);
+    return listed;
   }
 
   /** null: it cannot be read any more. */

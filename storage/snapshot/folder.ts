@@ -211,7 +211,8 @@ export function explain(path: string, error: unknown): PlaceError {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'ENOSPC' || code === 'EDQUOT') return new PlaceError(`${path}: the disk is full: free some room or name another place, then do it again`);
   if (code === 'EACCES' || code === 'EPERM') return new PlaceError(`${path} is closed to this user: run it as who owns it, or name another place`);
-  if (code === 'EROFS') return new PlaceError(`${path} is on a disk that is read-only: mount it for writing, or name another place`);
+  if (code === 'EROFS')
+    return new PlaceError(`${path} is read-only here: mount it for writing, or name another place (the service may write to /var/lib/mailsite-snapshots)`);
   if (code === 'ENOENT' || code === 'ENOTDIR') return new PlaceError(`${path} went away: see that its disk is mounted, then do it again`);
   return new PlaceError(`${path} failed (${message}): see that its disk is well, or name another place`);
 }

@@ -91,14 +91,15 @@ export function signManifest(dataKey: Uint8Array, fields: Unsigned, secrets: Sec
 
 export const writeManifest = (place: Place, m: Manifest): Promise<void> => place.put(manifestName(m.lineage, m.commit), utf8(JSON.stringify(m)));
 
-/** False: the place knows this lineage with another key, which alone opens what is there; nothing was written. */
+/** False: there are snapshots of this lineage with another key, and only this record opens them; nothing was written. */
 export async function writeLineage(place: Place, dataKey: Uint8Array, lineage: string, createdAt: number, wrapped: string): Promise<boolean> {
   const own = signer(dataKey);
   const record = { format: 1 as const, lineage, createdAt, signer: own.publicKey, wrapped: [wrapped] };
   const octets = utf8(JSON.stringify({ ...record, signature: own.sign(utf8(JSON.stringify(record))) }));
   const there = await place.get(lineageName(lineage));
   if (there !== null && Buffer.from(there).equals(octets)) return true;
-  if (there !== null && ![own.publicKey, null].includes(signerOf(lineage, there))) return false;
+  const another = there !== null && ![own.publicKey, null].includes(signerOf(lineage, there));
+  if (another && (await manifestNames(place, lineage)).length > 0) return false;
   await place.put(lineageName(lineage), octets);
   return true;
 }

@@ -98,6 +98,9 @@ async function parkNext(site: Parked, parking: Parking, last: At | null): Promis
 
 export const optionsOf = (world: World, { s3 }: Parking) => ({ world, create: true, ...(s3 === null ? {} : { s3 }) });
 
+/** A snapshot older than that may have been pruned: others put newer ones there. Well below a day (prune.ts). */
+const trustedMs = 12 * 3_600_000;
+
 /** What is parked now. `last`: what was before, null: look. */
 async function parkOnce({ world, store, view }: Parked, place: Place, last: Last | null): Promise<Last | null> {
   const began = world.monotonicMs();
@@ -107,16 +110,12 @@ async function parkOnce({ world, store, view }: Parked, place: Place, last: Last
     const made = await store.ask('makeKeys', await keysFor(world, getRow(view, 'recovery', {})));
     if (isRefusal(made)) return last;
   }
-  const pinned = view.snapshot();
-  try {
-    const after = last === null ? {} : { after: last };
-    const { kind, manifest, secrets, written } = await createSnapshot(pinned, place, { now: world.now(), full: false, lookBack: last === null, ...after });
-    if (kind !== 'same')
-      world.log('snapshot.parked', { to: place.url, commit: manifest.commit, kind, octets: written, ms: Math.round(world.monotonicMs() - began) });
-    return { manifest, secrets };
-  } finally {
-    pinned.release();
-  }
+  const now = world.now();
+  const after = last !== null && Math.abs(now - last.manifest.takenAt) < trustedMs ? { after: last } : {};
+  const { kind, manifest, secrets, written } = await createSnapshot(view, place, { now, full: false, lookBack: after.after === undefined, ...after });
+  if (kind !== 'same')
+    world.log('snapshot.parked', { to: place.url, commit: manifest.commit, kind, octets: written, ms: Math.round(world.monotonicMs() - began) });
+  return { manifest, secrets };
 }
 
 async function pruneOnce(world: World, place: Place): Promise<void> {

@@ -1,8 +1,8 @@
 // Old snapshots go by manifest only; objects go when no manifest that is left names them. Guarantees: the newest snapshot
-// that is whole is never removed; an object that a snapshot in the making may have put already stays; killed at any
-// moment, what is left is whole.
+// that is whole is never removed; an object that a snapshot in the making may have put already stays, for a day (create.ts
+// looks again when it took longer); killed at any moment, what is left is whole.
 
-import { lineageName, type Listed, type Manifest, manifestName, manifestNames, objectName, readManifests } from './manifest.ts';
+import { type Listed, type Manifest, manifestName, manifestNames, objectName, readManifests } from './manifest.ts';
 import type { Place } from './place.ts';
 import { keep } from './retention.ts';
 import { Damaged } from './seal.ts';
@@ -43,7 +43,7 @@ export async function prune(place: Place, nowMs: number, dryRun: boolean): Promi
     const [why] = damaged.values();
     if (why !== undefined) throw new Damaged(why);
     const left = [...readable].filter(([name]) => staying.has(name)).map(([, manifest]) => manifest);
-    return { removed, kept, spared: null, ...(await sweep(place, left, nowMs, dryRun)) };
+    return { removed, kept, spared: null, ...(await sweep(place, left, new Set(names), nowMs, dryRun)) };
   } catch (error) {
     if (!(error instanceof Damaged)) throw error;
     return { removed, kept, spared: error.message, objects: 0, octets: 0 };
@@ -59,30 +59,37 @@ async function lastGood(place: Place, manifests: readonly Manifest[]): Promise<s
   return null;
 }
 
-/** Objects that nobody names, and lineages without a snapshot. */
-async function sweep(place: Place, staying: readonly Manifest[], nowMs: number, dryRun: boolean): Promise<{ objects: number; octets: number }> {
+/** Objects that nobody names. Lineages stay: the next snapshot may find its own there, and one is small. `known`: manifests that were seen, whether they stay or not. */
+async function sweep(
+  place: Place,
+  staying: readonly Manifest[],
+  known: ReadonlySet<string>,
+  nowMs: number,
+  dryRun: boolean,
+): Promise<{ objects: number; octets: number }> {
+  const old: { name: string; size: number }[] = [];
+  for await (const found of place.list('objects/')) if (found.modifiedMs + youngMs <= nowMs) old.push(found);
+  // what was put meanwhile may name what was there for long
+  const late = await readManifests(
+    place,
+    (await manifestNames(place)).filter((name) => !known.has(name)),
+  );
+  const [why] = late.damaged.values();
+  if (why !== undefined) throw new Damaged(why);
+  const named = await namedBy(place, [...staying, ...late.readable.values()]);
+  const gone = old.filter(({ name }) => !named.has(name));
+  if (!dryRun) for (const { name } of gone) await place.remove(name);
+  return { objects: gone.length, octets: gone.reduce((sum, { size }) => sum + size, 0) };
+}
+
+async function namedBy(place: Place, manifests: readonly Manifest[]): Promise<Set<string>> {
   const named = new Set<string>();
-  const lineages = new Set<string>();
   const catalogs = new Map<string, Promise<Listed[]>>();
-  for (const manifest of staying) {
-    lineages.add(lineageName(manifest.lineage));
+  for (const manifest of manifests) {
     // snapshots on one base share its catalog: it is read once
     const found = catalogs.get(manifest.catalog[0]) ?? objectsOf(place, { ...manifest, increments: [] });
     catalogs.set(manifest.catalog[0], found);
     for (const [hash] of [...(await found), ...manifest.increments.flatMap((i) => i.objects)]) named.add(objectName(hash));
   }
-  let objects = 0;
-  let octets = 0;
-  for (const prefix of ['objects/', 'lineages/']) {
-    const gone: { name: string; size: number }[] = [];
-    for await (const found of place.list(prefix)) {
-      if (!named.has(found.name) && !lineages.has(found.name) && found.modifiedMs + youngMs <= nowMs) gone.push(found);
-    }
-    for (const { name, size } of gone) {
-      objects++;
-      octets += size;
-      if (!dryRun) await place.remove(name);
-    }
-  }
-  return { objects, octets };
+  return named;
 }

@@ -85,6 +85,13 @@ describe.skipIf(!isolated || !existsSync(join(booted, '.complete')))('a booted D
     await deliverOne();
   });
 
+  test('a site that runs as the service parks itself beside its data', async () => {
+    await machine.must('mailsite apply -', JSON.stringify(sampleDocument(undefined, { snapshots: { to: '/var/lib/mailsite-snapshots', everySeconds: 1 } })));
+    const parked = () => machine.run('mailsite snapshot verify --deep --json');
+    const last = async () => (await parked()).stdout.trim().split('\n').at(-1) ?? '';
+    await until('a snapshot is parked', async () => (JSON.parse(await last()) as { ok: boolean; proof: string }).proof === 'restored', 30_000, 500);
+  });
+
   test('kill -9 of each process: mail flows on', async () => {
     const { processes, supervisor } = await status();
     expect(new Set(processes.map((process) => process.role))).toEqual(new Set(['store', 'edge', 'work', 'control']));

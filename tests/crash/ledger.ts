@@ -8,12 +8,15 @@ import { sleep } from '../clients/programs.ts';
 import { password, type Site } from '../clients/site.ts';
 
 type Fate = 'kept' | 'unsure' | 'refused';
-interface Entry {
+export interface Entry {
   readonly user: string;
   readonly mailbox: string;
   fate: Fate;
-  /** Keywords whose STORE was answered OK. */
+  /** When the server said yes, ms since the epoch. */
+  keptAt: number;
+  /** Keywords whose STORE was answered OK, and when. */
   readonly flags: string[];
+  readonly flaggedAt: number[];
 }
 
 export class Ledger {
@@ -24,10 +27,13 @@ export class Ledger {
   private readonly workers: Promise<void>[] = [];
   private readonly site: Site;
   private readonly users: readonly string[];
+  private readonly pauseMs: number;
 
-  constructor(site: Site, users: readonly string[]) {
+  /** `pauseMs`: between two messages of a session. */
+  constructor(site: Site, users: readonly string[], pauseMs = 0) {
     this.site = site;
     this.users = users;
+    this.pauseMs = pauseMs;
   }
 
   begin(smtp: number, imap: number): void {
@@ -59,7 +65,7 @@ export class Ledger {
     const i = this.next++;
     const user = this.users[i % this.users.length] as string;
     const id = `ledger-${i}`;
-    const entry: Entry = { user, mailbox, fate: 'refused', flags: [] };
+    const entry: Entry = { user, mailbox, fate: 'refused', keptAt: 0, flags: [], flaggedAt: [] };
     this.entries.set(id, entry);
     // one in twenty is streamed in chunks; the others travel inside the command
     const body = i % 20 === 0 ? 'A line of a large message, which is told again and again.\r\n'.repeat(8_000) : `Message ${i}\r\n`.repeat(1 + (i % 200));
@@ -80,6 +86,7 @@ export class Ledger {
         const { code } = await client.send('load@elsewhere.test', `${user}@example.test`, source, Buffer.alloc(0));
         if (code === 250) this.keep(entry, 'smtpKept');
         else this.counts.unsure++;
+        if (this.pauseMs > 0) await sleep(this.pauseMs);
       }
       await client.quit();
     } finally {
@@ -89,6 +96,7 @@ export class Ledger {
 
   private keep(entry: Entry, what: 'smtpKept' | 'appendKept'): void {
     entry.fate = 'kept';
+    entry.keptAt = Date.now();
     this.counts[what]++;
   }
 
@@ -98,7 +106,10 @@ export class Ledger {
     try {
       await client.login(`${user}@example.test`, password);
       await client.must('SELECT Archive');
-      for (let k = 0; k < 10 && !this.stopped; k++) await this.appendAndFlag(client, user);
+      for (let k = 0; k < 10 && !this.stopped; k++) {
+        await this.appendAndFlag(client, user);
+        if (this.pauseMs > 0) await sleep(this.pauseMs);
+      }
       await client.logout();
     } finally {
       client.close();
@@ -107,7 +118,7 @@ export class Ledger {
 
   private async appendAndFlag(client: Imap, user: string): Promise<void> {
     const { id, entry: drawn, source } = this.enter('Archive');
-    const entry: Entry = { ...drawn, user, fate: 'unsure' };
+    const entry: Entry = { ...drawn, user, fate: 'unsure', flags: [], flaggedAt: [] };
     this.entries.set(id, entry);
     const appended = await client.append('Archive', '\\Seen', [source]);
     if (!appended.ok) {
@@ -121,6 +132,7 @@ export class Ledger {
       const stored = await client.cmd(`UID STORE ${uid} +FLAGS.SILENT (${flag})`);
       if (!stored.ok) continue;
       entry.flags.push(flag);
+      entry.flaggedAt.push(Date.now());
       this.counts.storeKept++;
     }
   }

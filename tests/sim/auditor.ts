@@ -52,8 +52,9 @@ function atOnce<T>(work: Promise<T>): T {
 }
 
 export class Auditor implements DepotWatcher {
-  /** Objects that the place lost by itself. */
+  /** Objects that the place lost by itself, or that went between the last look for them and the manifest that names them. */
   readonly lost = new Set<string>();
+  private readonly removedUs = new Map<string, number>();
   snapshots = 0;
   private readonly depot: Depot;
   private readonly world: World;
@@ -69,9 +70,11 @@ export class Auditor implements DepotWatcher {
     depot.watcher = this;
   }
 
-  put(name: string, octets: Uint8Array, by: Life): void {
+  put(name: string, octets: Uint8Array, by: Life, seen: ReadonlyMap<string, number>): void {
     if (!name.startsWith('manifests/')) return;
     const { lineage, commit } = parse(octets);
+    // no place can put one thing on the condition that others are there
+    for (const object of this.missing(name)) if ((this.removedUs.get(object) ?? 0) >= (seen.get(object) ?? Number.POSITIVE_INFINITY)) this.lost.add(object);
     const missing = this.missing(name).filter((object) => !this.lost.has(object));
     if (missing.length > 0) throw new Broken('P1', `${name} is put, and ${missing.join(', ')} is not there`);
     const branch = this.branchOf(by);
@@ -85,6 +88,7 @@ export class Auditor implements DepotWatcher {
   }
 
   removed(name: string, octets: Uint8Array): void {
+    this.removedUs.set(name, this.depot.nowUs);
     const manifests = this.depot.names('manifests/');
     if (name.startsWith('manifests/')) {
       const newer = manifests.filter((other) => lineageOf(other) === lineageOf(name) && other > name);

@@ -8,7 +8,8 @@ import { EPOCH_MS } from './world.ts';
 
 /** Sees each effect, when it has taken place. Throws when it breaks a rule. */
 export interface DepotWatcher {
-  put(name: string, octets: Uint8Array, by: Life): void;
+  /** `seen`: when its process last looked for each object, all since it put the last one. */
+  put(name: string, octets: Uint8Array, by: Life, seen: ReadonlyMap<string, number>): void;
   removed(name: string, octets: Uint8Array): void;
 }
 export interface Kept {
@@ -24,6 +25,7 @@ export class Depot {
   /** Of requests that fail. */
   failChance = 0;
   watcher: DepotWatcher = { put: () => {}, removed: () => {} };
+  private readonly seen = new WeakMap<Life, Map<string, number>>();
   private readonly scheduler: Scheduler;
   private readonly paceUs: number;
   private readonly outside: Life = { name: 'depot', alive: true };
@@ -39,7 +41,7 @@ export class Depot {
       url: 'depot',
       put: (name, octets) => this.request(life, `put ${name}`, () => this.put(name, octets, life)),
       get: (name) => this.request(life, `get ${name}`, () => this.objects.get(name)?.octets.slice() ?? null),
-      size: (name) => this.request(life, `size ${name}`, () => this.objects.get(name)?.octets.length ?? null),
+      size: (name) => this.request(life, `size ${name}`, () => this.size(name, life)),
       list: (prefix) => this.list(life, prefix),
       remove: (name) => this.request(life, `remove ${name}`, () => this.remove(name)),
     };
@@ -61,6 +63,10 @@ export class Depot {
     };
   }
 
+  get nowUs(): number {
+    return this.scheduler.nowUs;
+  }
+
   names(prefix: string): string[] {
     return [...this.objects.keys()].filter((name) => name.startsWith(prefix)).sort();
   }
@@ -70,7 +76,15 @@ export class Depot {
     const { nowUs, jumpedMs } = this.scheduler;
     this.objects.set(name, { octets: copy, modifiedMs: EPOCH_MS + jumpedMs + Math.floor(nowUs / 1000) });
     this.scheduler.note(name, copy);
-    this.watcher.put(name, copy, by);
+    const seen = this.seen.get(by) ?? new Map<string, number>();
+    if (name.startsWith('objects/')) seen.clear();
+    this.watcher.put(name, copy, by, seen);
+  }
+
+  private size(name: string, by: Life): number | null {
+    const seen = this.seen.get(by) ?? new Map<string, number>();
+    this.seen.set(by, seen.set(name, this.scheduler.nowUs));
+    return this.objects.get(name)?.octets.length ?? null;
   }
 
   private remove(name: string): void {

@@ -1,17 +1,23 @@
 // Runs the simulator from the command line.
 //   bun tests/sim/run.ts --seed N [--trace]    one seed, twice, so that it proves to replay; --trace prints every step
 //   SEEDS=100000 [FROM=1] bun tests/sim/run.ts many seeds; the first line of each that finds something says how to replay it
+//   --snapshots with either: the simulation of snapshots, restores and forks (snapshots.ts)
 
 import { Found, simulate } from './simulate.ts';
+import { simulateSnapshots } from './snapshots.ts';
 
 const argv = process.argv.slice(2);
 const at = argv.indexOf('--seed');
+const run: (
+  seed: number,
+  options?: { readonly watch?: (line: string) => void },
+) => { readonly steps: number; readonly crashes: number; readonly trace: number } = argv.includes('--snapshots') ? simulateSnapshots : simulate;
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 function one(seed: number): void {
   const watch = argv.includes('--trace') ? { watch: print } : {};
-  const first = simulate(seed, watch);
-  const second = simulate(seed);
+  const first = run(seed, watch);
+  const second = run(seed);
   print(JSON.stringify(first));
   if (first.trace !== second.trace) throw new Error(`seed ${seed} does not replay: ${first.trace} and ${second.trace}`);
 }
@@ -21,16 +27,11 @@ const ENOUGH = 20;
 
 function many(from: number, count: number): void {
   const started = Bun.nanoseconds();
-  let steps = 0;
-  let crashes = 0;
-  let acknowledged = 0;
+  const sums: Record<string, number> = {};
   let found = 0;
   for (let seed = from; seed < from + count && found < ENOUGH; seed++) {
     try {
-      const report = simulate(seed);
-      steps += report.steps;
-      crashes += report.crashes;
-      acknowledged += report.acknowledged;
+      for (const [what, count] of Object.entries(run(seed))) if (what !== 'seed' && what !== 'trace') sums[what] = (sums[what] ?? 0) + count;
     } catch (error) {
       if (!(error instanceof Found)) throw error;
       found++;
@@ -39,9 +40,8 @@ function many(from: number, count: number): void {
     if ((seed - from + 1) % 1_000 === 0) print(`${seed - from + 1} seeds, ${found} found something`);
   }
   const seconds = (Bun.nanoseconds() - started) / 1e9;
-  print(
-    `${count} seeds in ${seconds.toFixed(1)} s: ${steps} steps (${Math.round(steps / seconds)}/s), ${crashes} crashes, ${acknowledged} acknowledged, ${found} found something`,
-  );
+  const counts = Object.entries(sums).map(([what, sum]) => `${sum} ${what}`);
+  print(`${count} seeds in ${seconds.toFixed(1)} s (${Math.round((sums['steps'] ?? 0) / seconds)} steps/s): ${counts.join(', ')}; ${found} found something`);
   if (found > 0) process.exitCode = 1;
 }
 

@@ -6,7 +6,7 @@ import { LinkLost } from '../../actors/actor.ts';
 import { isRefusal } from '../../actors/wire.ts';
 import type { World } from '../../actors/world.ts';
 import { sealDocument, validateDocument } from '../../storage/document.ts';
-import type { Snapshot } from '../../storage/engine.ts';
+import type { Reader, Snapshot } from '../../storage/engine.ts';
 import { getRow } from '../../storage/rows.ts';
 import { type Created, createSnapshot, Forked } from '../../storage/snapshot/create.ts';
 import { readLineage, readManifest } from '../../storage/snapshot/manifest.ts';
@@ -19,7 +19,7 @@ import { Damaged } from '../../storage/snapshot/seal.ts';
 import { Auditor, sound } from './auditor.ts';
 import { Branch } from './branch.ts';
 import { Depot } from './depot.ts';
-import { SimDisk } from './disk.ts';
+import { SimDisk, type SimReader } from './disk.ts';
 import { Broken } from './ledger.ts';
 import { Machine, SITE } from './machine.ts';
 import { documentOf } from './mail.ts';
@@ -41,10 +41,12 @@ export interface SnapshotReport {
   readonly trace: number;
 }
 
+export type Live = Reader & { snapshot(): Snapshot };
+
 /** Bugs to plant. Each wraps a part; nothing in the parts knows of it. */
 export interface SnapshotPlants {
   readonly place?: (place: Place) => Place;
-  readonly view?: (view: Snapshot) => Snapshot;
+  readonly view?: (view: SimReader) => Live;
   readonly create?: typeof createSnapshot;
   readonly prune?: typeof prune;
   readonly restore?: typeof restoreSnapshot;
@@ -226,7 +228,7 @@ class Simulation {
   private async useIt(site: Site): Promise<void> {
     const { random } = this.scheduler;
     const pause = random.pick([30, 300, 3_000]);
-    for (let n = random.between(3, 40); n > 0 && !site.gone && !this.over; n--) {
+    for (let n = random.between(3, 25); n > 0 && !site.gone && !this.over; n--) {
       const verb = site.machine.verb();
       try {
         await patient(this.mailer.change(verb.site, site.branch), this.world.sleep);
@@ -280,14 +282,13 @@ class Simulation {
         const { lineage } = site.branch.site;
         const newest = this.auditor.manifests(lineage).at(-1);
         const diverged = newest !== undefined && !this.auditor.agrees(site.branch, newest);
-        const pinned = s.view.snapshot();
-        const view = plants.view?.(pinned) ?? pinned;
+        const view = plants.view?.(s.view) ?? s.view;
         const created = await (plants.create ?? createSnapshot)(view, this.placeOf(life), { now: s.world.now(), full, lookBack: true });
         if (diverged) throw new Broken('P4', `${newest} is not of this copy's history, and it was not refused`);
         return created;
       } catch (error) {
         if (error instanceof Forked) this.judge(site.branch);
-        else if (!(error instanceof PlaceError || error instanceof LinkLost)) throw error;
+        else if (!(error instanceof PlaceError || error instanceof Damaged || error instanceof LinkLost)) throw error;
         return null;
       }
     };
@@ -337,7 +338,7 @@ class Simulation {
     const lineage = Buffer.from(visitor.world.random(16)).toString('hex');
     const work = (): Promise<boolean> =>
       this.load(name, disk, visitor, lineage).catch((error: unknown) => {
-        if (error instanceof Damaged && (!this.depot.objects.has(name) || this.auditor.missing(name).length > 0)) return false;
+        if (error instanceof Damaged && (!this.depot.objects.has(name) || this.auditor.lost.size > 0)) return false;
         if (error instanceof Damaged) throw new Broken('P2', `${name} cannot be restored: ${error.message}`);
         givenUp(error);
         return false;
@@ -398,7 +399,7 @@ class Simulation {
       sound(reader);
       site.disk.forget(this.stage.outside);
     }
-    for (const ms of [0, 25 * hour, 500 * 24 * hour]) {
+    for (const ms of [25 * hour, 500 * 24 * hour]) {
       await this.jump(ms);
       await this.prune();
     }
@@ -413,9 +414,9 @@ class Simulation {
   /** P5: nothing is left that nobody names. */
   private tidy(): void {
     const { auditor, depot } = this;
-    const named = new Set(auditor.manifests().flatMap((name) => [name, `lineages/${name.split('/')[1]}`, ...auditor.objectsOf(name)]));
+    const named = new Set(auditor.manifests().flatMap((name) => [...auditor.objectsOf(name)]));
     if (auditor.lost.size > 0) return; // then prune spares what it cannot tell
-    for (const name of depot.objects.keys()) if (!named.has(name)) throw new Broken('P5', `${name} is left, and nobody names it`);
+    for (const name of depot.names('objects/')) if (!named.has(name)) throw new Broken('P5', `${name} is left, and nobody names it`);
   }
 }
 

@@ -1,0 +1,71 @@
+// The tests of the simulator of snapshots: a seed replays, planted bugs are found, kept seeds and the first hundreds find
+// nothing.
+
+import { expect, test } from 'vitest';
+import { snapshotSeeds } from './seeds.ts';
+import { Found } from './simulate.ts';
+import { snapshotPlants } from './snapshotplants.ts';
+import { type SnapshotPlants, simulateSnapshots } from './snapshots.ts';
+
+const SEEDS = 300;
+const AT_ONCE = 50;
+const breathe = (): Promise<void> => new Promise((done) => setImmediate(done));
+
+test('SIM1 a seed of snapshots replays exactly, whatever ran before it', async () => {
+  const some = [1, 2, 3, 4, 5, 6];
+  const first = [];
+  for (const seed of some) {
+    first.push(simulateSnapshots(seed));
+    await breathe();
+  }
+  const second = [];
+  for (const seed of some.toReversed()) {
+    second.unshift(simulateSnapshots(seed));
+    await breathe();
+  }
+  expect(second).toEqual(first);
+  expect(new Set(first.map((report) => report.trace)).size).toBe(some.length);
+}, 60_000);
+
+/** A planted bug shows as its own rule or as what follows from it, and within so many seeds. */
+const ENOUGH = 60;
+
+test.each(Object.entries(snapshotPlants))(
+  'SIM2 it finds a planted bug: %s',
+  async (name, plants) => {
+    const found = await firstFound(plants);
+    expect(found?.rule, found?.message ?? 'nothing was found').toBe(name.slice(0, 2));
+  },
+  60_000,
+);
+
+async function firstFound(plants: SnapshotPlants): Promise<Found | null> {
+  for (let seed = 1; seed <= ENOUGH; seed++) {
+    try {
+      simulateSnapshots(seed, { plants });
+    } catch (error) {
+      if (error instanceof Found) return error;
+      throw error;
+    }
+    await breathe();
+  }
+  return null;
+}
+
+test('seeds of snapshots that once found something', async () => {
+  for (const [seed] of snapshotSeeds) {
+    simulateSnapshots(seed);
+    await breathe();
+  }
+}, 60_000);
+
+test.each(Array.from({ length: SEEDS / AT_ONCE }, (_, i) => i * AT_ONCE + 1))(
+  'P1 P2 P3 P4 P5 P6 P7: fifty seeds from %d',
+  async (from) => {
+    for (let seed = from; seed < from + AT_ONCE; seed++) {
+      simulateSnapshots(seed);
+      if (seed % 5 === 0) await breathe();
+    }
+  },
+  60_000,
+);
