@@ -52,11 +52,14 @@ async function whole(world: World, place: Place, { manifest }: Found, key: Uint8
   const restored = await load(kind, snapshot, { world, lineage, deep: given.deep, progress: (done, of) => bar.at(done, of) });
   bar.end();
   syncFolder(paths.restoring);
-  giveToOwner(engineFiles(paths.restoring).map((name) => join(paths.restoring, name)));
+  giveToOwner(
+    '.',
+    engineFiles(paths.restoring).map((name) => join(paths.restoring, name)),
+  );
   renameSync(`${paths.restoring}/${engineNames[kind]}`, engineNames[kind]);
   syncFolder('.');
   rmSync(paths.restoring, { recursive: true, force: true });
-  giveToOwner([paths.run, paths.tmp, paths.lock, paths.supervisorLock]);
+  giveToOwner('.', [paths.run, paths.tmp, paths.lock, paths.supervisorLock]);
   const ms = Math.round(world.monotonicMs() - began);
   const { problems, octets } = restored;
   const { host, counts, digest } = snapshot.secrets;
