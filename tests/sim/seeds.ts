@@ -22,4 +22,5 @@ export const snapshotSeeds: readonly (readonly [seed: number, found: string])[] 
   [84, 'the same'],
   [151, 'pruning removed what a snapshot that was a day in the making named a moment later'],
   [946, 'pruning removed what a snapshot named that was made again meanwhile, under the same name'],
+  [449, 'a site parked itself after a snapshot of its own that had been pruned, and nobody could restore any since'],
 ];
