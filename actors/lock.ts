@@ -17,8 +17,10 @@ function flock(descriptor: number, operation: number): boolean {
 
 /** Takes the lock file at `path` for the rest of this process's life; false when another process has it. */
 export function holdAlone(path: string): boolean {
-  const descriptor = openSync(path, 'a', 0o600); // never closed, and closed on exec
-  return flock(descriptor, LOCK_EX | LOCK_NB);
+  const descriptor = openSync(path, 'a', 0o600); // held: never closed, and closed on exec
+  if (flock(descriptor, LOCK_EX | LOCK_NB)) return true;
+  closeSync(descriptor);
+  return false;
 }
 
 /** Short turns of processes at one file. */

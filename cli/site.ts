@@ -106,7 +106,11 @@ let alone = false;
 
 /** Takes the lock, for as long as this process lives. */
 function beTheOnlyOne(data: string): void {
-  alone ||= holdAlone(place.lock);
+  // who was killed just now still has it until its last thread is gone
+  for (let tries = 0; !alone && tries < 50; tries++) {
+    if (tries > 0) Bun.sleepSync(20);
+    alone = holdAlone(place.lock);
+  }
   if (!alone) throw new Failure(`another process is writing to ${data}: let it end, then run this again`);
 }
 

@@ -39,12 +39,19 @@ export function putInPlace(path: string, file: string): void {
 
 export function removeFile(file: string): void {
   for (const name of [file, `${file}-lock`]) rmSync(name, { force: true });
+  removeBegun(file);
+}
+
+/** What a crash left of the beginning of a file (lmdb.ts, `begin`). */
+function removeBegun(file: string): void {
+  for (const name of [`${file}-new`, `${file}-new-lock`]) rmSync(name, { force: true });
 }
 
 /** What a crash left of a replacement, before or after its commit point. For the one writer, before it opens. */
 export function removeLeftovers(path: string): void {
   const inPlace = fileInPlace(path);
   rmSync(`${path}.link`, { force: true });
+  removeBegun(inPlace);
   if (inPlace !== path) rmSync(`${path}-lock`, { force: true });
   for (const { file } of numbered(path)) if (file !== inPlace) removeFile(file);
 }
@@ -54,7 +61,7 @@ function numbered(path: string): { file: string; number: number }[] {
   const start = `${basename(path)}.`;
   const numbers = new Set<number>();
   for (const name of readdirSync(dirname(path))) {
-    const number = name.startsWith(start) ? /^(\d{1,9})(-lock)?$/.exec(name.slice(start.length))?.[1] : undefined;
+    const number = name.startsWith(start) ? /^(\d{1,9})(-new)?(-lock)?$/.exec(name.slice(start.length))?.[1] : undefined;
     if (number !== undefined) numbers.add(Number(number));
   }
   return [...numbers].map((number) => ({ file: `${path}.${number}`, number }));
