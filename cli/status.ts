@@ -11,11 +11,15 @@ import type { RowOf, tables } from '../storage/schema.ts';
 import { certificate, config } from '../storage/views.ts';
 import type { Arguments } from './arguments.ts';
 import { bold, count, print, printJson, size, span, table } from './output.ts';
+import { dataDirectory } from './place.ts';
 import { askSupervisor, type Processes } from './running.ts';
 import { enterSite } from './site.ts';
 
 export async function status(given: Arguments): Promise<void> {
   const world = realWorld(() => {});
+  const places = await import('./snapshot/source.ts');
+  const to = process.getuid?.() === 0 ? (await places.localSite(world, given).catch(() => null))?.to : null; // what is wrong is said below
+  if (to != null) places.within(to, dataDirectory(given.data)); // before root becomes the user of the site
   const { data, view, engine } = await enterSite(world, given.data);
   const processes = await askSupervisor(world);
   const now = world.now();
@@ -102,9 +106,11 @@ function totals(view: Reader) {
 async function parked(world: World, view: Reader) {
   const parking = config(view)?.document.snapshots ?? null;
   if (parking === null) return null;
-  const { newestParked } = await import('../storage/snapshot/parking.ts');
+  const [{ newestParked }, { asWritten, within }] = await Promise.all([import('../storage/snapshot/parking.ts'), import('./snapshot/source.ts')]);
+  const near = { ...parking, to: within(parking.to, '.') };
   const late = world.sleep(PLACE_MS).then(() => ({ takenAt: null, commit: null, problem: 'it does not answer' }));
-  return { to: parking.to, everySeconds: parking.everySeconds, ...(await Promise.race([newestParked(world, view, parking), late])) };
+  const found = await Promise.race([newestParked(world, view, near), late]);
+  return { to: parking.to, everySeconds: parking.everySeconds, ...found, problem: found.problem && asWritten(found.problem) };
 }
 const PLACE_MS = 5_000;
 

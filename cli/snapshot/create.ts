@@ -19,7 +19,7 @@ import type { Arguments } from '../arguments.ts';
 import { Failure, print, printJsonLine, progress, size, span, UsageError } from '../output.ts';
 import { dataDirectory } from '../place.ts';
 import { type Writable, writeSite } from '../site.ts';
-import { absolute, idOf, plainly } from './source.ts';
+import { absolute, idOf, localSite, plainly, within } from './source.ts';
 
 const least = constants.priority.PRIORITY_LOW;
 
@@ -28,8 +28,9 @@ export async function create(given: Arguments): Promise<undefined> {
   const wasRoot = process.getuid?.() === 0;
   const data = mustExist(given);
   const wanted = given.to === undefined ? undefined : absolute(given.to);
+  const url = wanted ?? (await localSite(world, given))?.to ?? undefined;
+  if (url !== undefined) within(url, data);
   const site = await siteAt(world, data);
-  const url = wanted ?? config(site.view)?.document.snapshots?.to;
   if (url === undefined) throw new UsageError('name a place for the snapshot: --to FOLDER, FILE.tar or s3://bucket/prefix');
   const began = world.monotonicMs();
   setPriority(least); // mail comes first; threads that begin from now on inherit it
@@ -56,7 +57,7 @@ export async function create(given: Arguments): Promise<undefined> {
 
 async function make(world: World, site: Found, url: string, full: boolean, progress: (done: number, of: number) => void) {
   const s3 = config(site.view)?.document.snapshots?.s3;
-  const place = await openPlace(url, { world, create: true, ...(s3 ? { s3 } : {}) });
+  const place = await openPlace(within(url, site.data), { world, create: true, ...(s3 ? { s3 } : {}) });
   const view = await withKeys(world, site);
   const done = await createSnapshot(view, place, { now: world.now(), full, lookBack: true, progress });
   return { done, host: config(view)?.document.host ?? '', identity: getRow(view, 'recovery', {})?.identity ?? '' };

@@ -12,7 +12,7 @@ import { defaultEngine, type EngineKind, engineFiles, engineNames, engineOf, loa
 import { CannotExtract, extract } from '../../storage/snapshot/extract.ts';
 import type { Place } from '../../storage/snapshot/place.ts';
 import { openSnapshot } from '../../storage/snapshot/read.ts';
-import { NotTheSame, type Restored, restoreSnapshot } from '../../storage/snapshot/restore.ts';
+import { moveOn, NotTheSame, type Restored, restoreSnapshot } from '../../storage/snapshot/restore.ts';
 import { accountByAddress } from '../../storage/views.ts';
 import type { Arguments } from '../arguments.ts';
 import { complain, count, Failure, print, printJsonLine, progress, size, span, UsageError } from '../output.ts';
@@ -52,11 +52,14 @@ async function whole(world: World, place: Place, { manifest }: Found, key: Uint8
   const restored = await load(kind, snapshot, { world, lineage, deep: given.deep, progress: (done, of) => bar.at(done, of) });
   bar.end();
   syncFolder(paths.restoring);
-  giveToOwner(engineFiles(paths.restoring).map((name) => join(paths.restoring, name)));
+  giveToOwner(
+    '.',
+    engineFiles(paths.restoring).map((name) => join(paths.restoring, name)),
+  );
   renameSync(`${paths.restoring}/${engineNames[kind]}`, engineNames[kind]);
   syncFolder('.');
   rmSync(paths.restoring, { recursive: true, force: true });
-  giveToOwner([paths.run, paths.tmp, paths.lock, paths.supervisorLock]);
+  giveToOwner('.', [paths.run, paths.tmp, paths.lock, paths.supervisorLock]);
   const ms = Math.round(world.monotonicMs() - began);
   const { problems, octets } = restored;
   const { host, counts, digest } = snapshot.secrets;
@@ -67,7 +70,7 @@ async function whole(world: World, place: Place, { manifest }: Found, key: Uint8
   else {
     for (const { rule, what } of problems) complain(`the site was so when the snapshot was taken: ${rule}: ${what}`);
     print(
-      `${host || 'The site'} is restored in ${data} as it was at commit ${manifest.commit}: ${count(counts.accounts, 'account')}, ${count(counts.messages, 'message')}, ${size(octets)} in ${ms < 2_000 ? `${ms} ms` : span(ms)}. Its digest is that of the snapshot.`,
+      `${host || 'The site'} is restored in ${data} as it was at commit ${manifest.commit}: ${count(counts.accounts, 'account')}, ${count(counts.messages, 'message')}, ${size(octets)} in ${ms < 2_000 ? `${ms} ms` : span(ms)}. What was written has the digest of the snapshot.`,
     );
     if (queued > 0) print(`${count(queued, 'message')} wait${queued === 1 ? 's' : ''} in its queue and will be sent when it runs.`);
     print(`Start it with mailsite run --data ${data}, or mailsite install.`);
@@ -79,6 +82,7 @@ async function load(kind: EngineKind, snapshot: Parameters<typeof restoreSnapsho
   const engine = await loadEngine(paths.restoring, kind, true);
   try {
     const restored = await restoreSnapshot(engine, snapshot, options);
+    await moveOn(engine);
     await engine.close();
     return restored;
   } catch (error) {

@@ -1,8 +1,10 @@
 // What the snapshot verbs share: the place, the snapshot that is meant, and the key that opens it.
 
-import { existsSync, lchownSync, lstatSync, readFileSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dlopen, FFIType } from 'bun:ffi';
+import { existsSync, lchownSync, lstatSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { World } from '../../actors/world.ts';
+import { engineFiles } from '../../storage/engines/open.ts';
 import { getRow, scanRows } from '../../storage/rows.ts';
 import { Forked } from '../../storage/snapshot/create.ts';
 import { parseKit, unwrapKey, WrongKey } from '../../storage/snapshot/keys.ts';
@@ -23,7 +25,7 @@ export async function plainly<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
-    if (error instanceof PlaceError || error instanceof WrongKey || error instanceof Forked) throw new Failure(error.message);
+    if (error instanceof PlaceError || error instanceof WrongKey || error instanceof Forked) throw new Failure(asWritten(error.message));
     if (error instanceof Damaged) throw new Failure(`the snapshot is damaged or its key is another: ${error.message.replace(/^damaged: /, '')}`);
     throw error;
   }
@@ -32,10 +34,32 @@ export async function plainly<T>(run: () => Promise<T>): Promise<T> {
 /** The place that a verb reads: `--from`, else the one of the document of the site. */
 export async function fromPlace(world: World, given: Arguments): Promise<Place> {
   const local = await localSite(world, given);
-  if (given.from !== undefined) return openPlace(absolute(given.from), { world, create: false, ...(local?.s3 ?? {}) });
-  if (local?.to == null) throw new UsageError('name the place of the snapshots: --from FOLDER, FILE.tar or s3://bucket/prefix');
-  return openPlace(local.to, { world, create: false, ...local.s3 });
+  const url = given.from === undefined ? local?.to : absolute(given.from);
+  if (url == null) throw new UsageError('name the place of the snapshots: --from FOLDER, FILE.tar or s3://bucket/prefix');
+  const place = await openPlace(within(url, dataDirectory(given.data)), { world, create: false, ...local?.s3 });
+  return { ...place, url: asWritten(place.url) };
 }
+
+const held = new Map<string, string>();
+
+/**
+ * The same place by a path that stays open to this process when root has become the user of the site: what systemd keeps for
+ * a service lies in a folder which that user may not pass.
+ */
+export function within(url: string, data: string): string {
+  if (process.getuid?.() !== 0 || !url.startsWith('/') || statSync(data, { throwIfNoEntry: false })?.uid === 0) return held.get(url) ?? url;
+  const folder = url.endsWith('.tar') ? dirname(url) : url;
+  try {
+    const path = `/proc/self/fd/${openSync(folder, 'r')}`;
+    held.set(url, folder === url ? path : join(path, basename(url)));
+  } catch {
+    // what is wrong with it is said when it is opened
+  }
+  return held.get(url) ?? url;
+}
+
+/** What is said of a place, with the path that the user knows. */
+export const asWritten = (text: string): string => [...held].reduce((said, [url, path]) => said.replaceAll(path, url), text);
 
 interface Local {
   /** Where the document keeps snapshots. */
@@ -47,24 +71,29 @@ interface Local {
 }
 
 /** What the site of `--data` knows of snapshots; null where there is none, or it is closed to us. */
-async function localSite(world: World, given: Arguments): Promise<Local | null> {
+export async function localSite(world: World, given: Arguments): Promise<Local | null> {
   const data = dataDirectory(given.data);
   if (!existsSync(data)) return null;
   try {
-    return await glance(world, data, (view) => {
+    const found = await glance(world, data, (view) => {
       const parking = config(view)?.document.snapshots ?? null;
       const keys = new Map([...scanRows(view, 'lineage', [])].map(({ key, row }) => [key.lineage, row.dataKey] as const));
       return { lineage: getRow(view, 'site', {})?.lineage ?? '', to: parking?.to ?? null, s3: parking?.s3 ? { s3: parking.s3 } : {}, keys };
     });
+    giveToOwner(
+      data,
+      engineFiles(data).map((name) => join(data, name)), // opening an engine may write to it
+    );
+    return found;
   } catch (error) {
     if (given.data !== undefined && (error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
     return null;
   }
 }
 
-/** As root in the data directory of another user: what root made here, never through a link, is that user's. */
-export function giveToOwner(made: readonly string[]): void {
-  const { uid, gid } = statSync('.');
+/** As root in the data directory of another user: what root made there, never through a link, is that user's. */
+export function giveToOwner(data: string, made: readonly string[]): void {
+  const { uid, gid } = statSync(data);
   if (process.getuid?.() !== 0 || uid === 0) return;
   for (const path of made) {
     const found = lstatSync(path, { throwIfNoEntry: false });
@@ -156,8 +185,23 @@ function readKit(file: string): string {
   }
 }
 
+/** From a terminal, until there is a key: a person may paste the whole kit. */
 function askForKit(): string {
   if (process.stdin.isTTY !== true)
     throw new Failure('the snapshot needs its recovery key: give the file of the recovery kit as --key FILE, or - for standard input');
-  return prompt('Recovery key (AGE-SECRET-KEY-1…):') ?? '';
+  writeSync(2, 'Recovery key (AGE-SECRET-KEY-1…), or the whole recovery kit:\n');
+  const line = Buffer.alloc(4_096);
+  let text = '';
+  for (let read = 1; read > 0 && !/SECRET-?KEY.*\n/i.test(text) && text.length < 100_000; ) {
+    read = readSync(0, line);
+    text += line.toString('utf8', 0, read);
+  }
+  forgetTyped();
+  return text;
+}
+
+/** The rest of what was pasted is not for the shell that comes after us. */
+function forgetTyped(): void {
+  Bun.sleepSync(200);
+  dlopen('libc.so.6', { tcflush: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 } }).symbols.tcflush(0, 0); // TCIFLUSH
 }

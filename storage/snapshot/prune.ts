@@ -40,10 +40,7 @@ export async function prune(place: Place, nowMs: number, dryRun: boolean): Promi
   if (!dryRun) for (const name of removed) await place.remove(name);
   const kept = names.length - removed.length;
   try {
-    const [why] = damaged.values();
-    if (why !== undefined) throw new Damaged(why);
-    const left = [...readable].filter(([name]) => staying.has(name)).map(([, manifest]) => manifest);
-    return { removed, kept, spared: null, ...(await sweep(place, left, new Set(names), nowMs, dryRun)) };
+    return { removed, kept, spared: null, ...(await sweep(place, new Set(removed), nowMs, dryRun)) };
   } catch (error) {
     if (!(error instanceof Damaged)) throw error;
     return { removed, kept, spared: error.message, objects: 0, octets: 0 };
@@ -59,24 +56,16 @@ async function lastGood(place: Place, manifests: readonly Manifest[]): Promise<s
   return null;
 }
 
-/** Objects that nobody names. Lineages stay: the next snapshot may find its own there, and one is small. `known`: manifests that were seen, whether they stay or not. */
-async function sweep(
-  place: Place,
-  staying: readonly Manifest[],
-  known: ReadonlySet<string>,
-  nowMs: number,
-  dryRun: boolean,
-): Promise<{ objects: number; octets: number }> {
+/** Objects that nobody names. Lineages stay: the next snapshot may find its own there, and one is small. `removed`: manifests. */
+async function sweep(place: Place, removed: ReadonlySet<string>, nowMs: number, dryRun: boolean): Promise<{ objects: number; octets: number }> {
   const old: { name: string; size: number }[] = [];
   for await (const found of place.list('objects/')) if (found.modifiedMs + youngMs <= nowMs) old.push(found);
-  // what was put meanwhile may name what was there for long
-  const late = await readManifests(
-    place,
-    (await manifestNames(place)).filter((name) => !known.has(name)),
-  );
-  const [why] = late.damaged.values();
+  // once more, and after the objects: what was put meanwhile may name what was there for long
+  const names = (await manifestNames(place)).filter((name) => !dryRun || !removed.has(name));
+  const { readable, damaged } = await readManifests(place, names);
+  const [why] = damaged.values();
   if (why !== undefined) throw new Damaged(why);
-  const named = await namedBy(place, [...staying, ...late.readable.values()]);
+  const named = await namedBy(place, [...readable.values()]);
   const gone = old.filter(({ name }) => !named.has(name));
   if (!dryRun) for (const { name } of gone) await place.remove(name);
   return { objects: gone.length, octets: gone.reduce((sum, { size }) => sum + size, 0) };

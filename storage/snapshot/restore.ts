@@ -8,7 +8,9 @@ import { check, type Problem } from '../check.ts';
 import { addRow, covered, type Digest, digestOf, sameDigest } from '../digest.ts';
 import type { Engine, Write } from '../engine.ts';
 import { migrate } from '../migrate.ts';
-import { decodeKey, decodeRow, encodeKey, encodeRow, type Row, sealRow, tableOf } from '../rows.ts';
+import { sealBatch } from '../journal.ts';
+import { decodeKey, decodeRow, encodeKey, encodeRow, type Row, scanRows, sealRow, tableOf } from '../rows.ts';
+import { createBatch } from '../tx.ts';
 import { rowTables } from './create.ts';
 import type { SnapshotView } from './read.ts';
 
@@ -51,6 +53,33 @@ export async function restoreSnapshot(engine: Engine, snapshot: SnapshotView, op
   if (!sameDigest(found, digest)) problems.unshift({ rule: 'D1', what: 'the digest of the site in the manifest is not that of its rows' });
   return { problems, site: next, octets: loader.octets };
 }
+
+/** More messages, and more changes, than a mailbox has seen between the snapshot and the loss of what it is restored for. */
+const beyond = 1_000_000;
+const mailboxesAtOnce = 1_000;
+
+/**
+ * What clients were told after the snapshot was taken is not told again with another meaning: each mailbox goes on far
+ * above the UIDs and the modification sequences that it may have reached. A client that has messages of the lost time sees that
+ * they are gone, and never takes one of them for a new one (S1, S2).
+ */
+export async function moveOn(engine: Engine): Promise<void> {
+  for (let from = { account: 0, mailbox: 0 }; ; ) {
+    engine.refresh();
+    const batch = createBatch(engine);
+    const rows = [...scanRows(engine, 'mailbox', [], { from, limit: mailboxesAtOnce, skipDamaged: true })];
+    for (const { key, row } of rows) {
+      const uidNext = Math.min(row.uidNext + beyond, Math.max(row.uidNext, highestUid));
+      batch.put('mailbox', key, { ...row, uidNext, modseq: row.modseq + beyond });
+      from = { account: key.account, mailbox: key.mailbox + 1 };
+    }
+    if (rows.length === 0) return;
+    sealBatch(batch);
+    await engine.commit(batch.writes());
+  }
+}
+/** Above it a mailbox goes on as it is: there are not enough UIDs left to leave some out. */
+const highestUid = 2 ** 31;
 
 class Loader {
   octets = 0;

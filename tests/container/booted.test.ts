@@ -90,6 +90,8 @@ describe.skipIf(!isolated || !existsSync(join(booted, '.complete')))('a booted D
     const parked = () => machine.run('mailsite snapshot verify --deep --json');
     const last = async () => (await parked()).stdout.trim().split('\n').at(-1) ?? '';
     await until('a snapshot is parked', async () => (JSON.parse(await last()) as { ok: boolean; proof: string }).proof === 'restored', 30_000, 500);
+    const found = JSON.parse((await machine.must('mailsite status --json')).stdout) as { snapshots: { takenAt: number | null; problem: string | null } };
+    expect(found.snapshots).toMatchObject({ takenAt: expect.any(Number), problem: null });
   });
 
   test('kill -9 of each process: mail flows on', async () => {
@@ -131,6 +133,26 @@ describe.skipIf(!isolated || !existsSync(join(booted, '.complete')))('a booted D
     const script = `${talk}
 dial 143; expect_line '* OK*'; say 'a LOGIN alice@example.test "${password}"'; expect_line 'a NO*'`;
     expect((await bash(script)).code, 'no login in clear, not even from here').toBe(0);
+  });
+
+  test('the data is lost: out of its snapshots and the kit the site is back, as a service', async () => {
+    await machine.must('mailsite snapshot create');
+    const { stdout: kit } = await machine.must('mailsite snapshot key');
+    await machine.must('/opt/mailsite/mailsite uninstall && rm -r /var/lib/mailsite /var/lib/private/mailsite');
+    await machine.must('/opt/mailsite/mailsite snapshot restore --from /var/lib/mailsite-snapshots --key -', kit);
+    await machine.must('/opt/mailsite/mailsite install');
+    await deliverOne();
+    expect((await status()).messages).toBe(count);
+    expect(await usersOfProcesses()).not.toContain('0');
+    const back = await machine.must('mailsite snapshot restore --only alice@example.test --into Back --json');
+    const { messages } = JSON.parse(back.stdout.trim().split('\n').at(-1) as string) as { messages: number };
+    expect(messages).toBeGreaterThanOrEqual(count - 1);
+    count += messages;
+    // and where the service has its empty folder already
+    await machine.must('mailsite snapshot create && systemctl stop mailsite && rm -r /var/lib/mailsite/*');
+    await machine.must('mailsite snapshot restore --from /var/lib/mailsite-snapshots --key - && systemctl start mailsite', kit);
+    await deliverOne();
+    expect((await status()).messages).toBe(count);
   });
 
   test('check is clean; uninstall removes the service and keeps the data', async () => {

@@ -14,14 +14,13 @@ export const seeds: readonly (readonly [seed: number, found: string])[] = [
 
 /** The same of snapshots. */
 export const snapshotSeeds: readonly (readonly [seed: number, found: string])[] = [
-  [37, 'an older copy that had gone past the newest snapshot built an increment on it, which restored to neither'],
-  [58, 'the same'],
-  [29, 'a copy from before the first snapshot put its own key in the place of that of the snapshots'],
-  [95, 'the same'],
-  [584, 'a copy was refused for the sake of a first snapshot that had never been finished'],
-  [1458, 'pruning removed what a snapshot that was a day in the making named a moment later'],
-  [1370, 'a snapshot named what had been pruned since it was put'],
-  [2215, 'pruning removed the record of a lineage whose first snapshot was being put'],
-  [4160, 'a site parked itself after a snapshot of its own that had been pruned, and nobody could restore any since'],
-  [351, 'a site was refused as a copy because it had parked itself while a snapshot of a moment before was made by hand'],
+  [33, 'an older copy that had gone past the newest snapshot built an increment on it, which restored to neither'],
+  [40, 'the same'],
+  [28, 'a copy from before the first snapshot put its own key in the place of that of the snapshots'],
+  [96, 'the same'],
+  [10, 'a copy was refused for the sake of a first snapshot that had never been finished'],
+  [84, 'the same'],
+  [151, 'pruning removed what a snapshot that was a day in the making named a moment later'],
+  [946, 'pruning removed what a snapshot named that was made again meanwhile, under the same name'],
+  [449, 'a site parked itself after a snapshot of its own that had been pruned, and nobody could restore any since'],
 ];

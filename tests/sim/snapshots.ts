@@ -149,6 +149,7 @@ class Simulation {
       () => this.restore(),
       () => some(this.sites, (site) => this.keepCopy(site))(),
       () => some(this.copies, (copy) => this.bringBack(copy))(),
+      () => some(this.copies, (copy) => this.bringBack(copy))(),
       () => some(this.sites, async ({ machine }) => this.crash(() => machine.crash('store')))(),
       ...losing,
     ];
@@ -166,6 +167,7 @@ class Simulation {
     const { site, end } = machine.verb();
     await site.store.ask('applyConfig', { now: site.world.now(), document });
     end();
+    if (random.chance(0.3)) await this.keepCopy(this.sites[0] as Site);
   }
 
   /** A machine with that disk, and people who use it. */
