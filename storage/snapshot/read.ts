@@ -35,8 +35,7 @@ export async function openSnapshot(place: Place, manifest: Manifest, dataKey: Ui
   const catalog = await readCatalog(place, dataKey, manifest.catalog);
   const open = async (kind: string, object: Listed): Promise<Uint8Array> => openObject(dataKey, kind, await readObject(place, object));
   const packs = allPacks(manifest, secrets, catalog);
-  const byBlob = new Map<number, Pack[]>();
-  for (const pack of packs) for (const blob of pack.blobs) byBlob.set(blob, [...(byBlob.get(blob) ?? []), pack]);
+  let byBlob: ReadonlyMap<number, readonly Pack[]> | null = null;
   let changed: Promise<Changed> | null = null;
   const lately = newestFew(open);
 
@@ -70,6 +69,7 @@ export async function openSnapshot(place: Place, manifest: Manifest, dataKey: Ui
     },
     async *chunks(blob) {
       const found = new Map<number, Uint8Array>();
+      byBlob ??= packsByBlob(packs);
       for (const pack of byBlob.get(blob) ?? []) {
         for (const [key, value] of unpackRows(await lately('bodies', pack.object))) {
           if (tableOf(key) !== 'chunk' || value === null) continue;
@@ -80,6 +80,19 @@ export async function openSnapshot(place: Place, manifest: Manifest, dataKey: Ui
       for (let n = 0; found.has(n); n++) yield found.get(n) as Uint8Array;
     },
   };
+}
+
+/** Only for who looks for bodies one by one: it is as long as there are bodies. */
+function packsByBlob(packs: readonly Pack[]): Map<number, Pack[]> {
+  const byBlob = new Map<number, Pack[]>();
+  for (const pack of packs) {
+    for (const blob of pack.blobs) {
+      const before = byBlob.get(blob);
+      if (before) before.push(pack);
+      else byBlob.set(blob, [pack]);
+    }
+  }
+  return byBlob;
 }
 
 function allPacks(manifest: Manifest, secrets: Secrets, catalog: Catalog): Pack[] {

@@ -37,7 +37,6 @@ console.log(`Load before and after each round: ${[...text('load').matchAll(/load
 console.log('| | Dovecot | mailsite | aim |\n|---|---:|---:|---:|');
 row('tar of the store (no point in time)', speed('tar', peer), '', '');
 row('first full copy', speed('full', peer), speed('full', ours), '300 MB/s');
-row('a new base after that, with the packs that are there', '', of(named('full again'), ours, 's', 's'), '');
 row('again after 300 new messages', of(named('after 300 messages'), peer, 's', 's'), of(named('after 300 messages'), ours, 's', 's'), '0.3 s');
 row('restore', speed('restore', peer), speed('restore', ours), '250 MB/s');
 row('verify --deep', '', speed('verify --deep', ours), '');
