@@ -16,6 +16,8 @@ export const limits = {
   heartbeatMissedMs: 10_000,
   linkReconnectMs: 10,
   linkWaitMs: 10_000,
+  /** How long the locks of a killed process may last. */
+  dyingMs: 2_000,
 
   // reads of an engine which one process opens
   readQuestion: 8 * KiB,

@@ -15,12 +15,20 @@ function flock(descriptor: number, operation: number): boolean {
   return loaded(descriptor, operation) === 0;
 }
 
-/** Takes the lock file at `path` for the rest of this process's life; false when another process has it. */
-export function holdAlone(path: string): boolean {
+/**
+ * Takes the lock file at `path` for the rest of this process's life; false when another process has it. `waitMs`: for one that was
+ * killed just now, and has it until its last thread is gone.
+ */
+export function holdAlone(path: string, waitMs = 0): boolean {
   const descriptor = openSync(path, 'a', 0o600); // held: never closed, and closed on exec
-  if (flock(descriptor, LOCK_EX | LOCK_NB)) return true;
-  closeSync(descriptor);
-  return false;
+  for (let waited = 0; !flock(descriptor, LOCK_EX | LOCK_NB); waited += 10) {
+    if (waited >= waitMs) {
+      closeSync(descriptor);
+      return false;
+    }
+    Bun.sleepSync(10);
+  }
+  return true;
 }
 
 /** Short turns of processes at one file. */

@@ -2,7 +2,7 @@
 // supervisor, and exits when the supervisor is gone. Each role imports only what it needs, so that it starts fast.
 
 import { reportToSupervisor, startChild } from '../actors/children.ts';
-import { checkLimits } from '../actors/limits.ts';
+import { checkLimits, limits } from '../actors/limits.ts';
 import { link, serve } from '../actors/link.ts';
 import { holdAlone } from '../actors/lock.ts';
 import { realWorld, systemResolvers } from '../actors/platform.ts';
@@ -47,7 +47,7 @@ const child = (children: readonly ChildRow[], name: string): ChildRow => {
 
 async function store(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {
   const { collector, openStore } = await import('../storage/process.ts');
-  if (!holdAlone(place.lock)) throw new Error('another process writes to this site: its lock is held');
+  if (!holdAlone(place.lock, limits.dyingMs)) throw new Error('another process writes to this site: its lock is held');
   const running = await openStore(world, '.', engineOf('.') ?? options.engine ?? defaultEngine).catch((error: unknown) => {
     if (!(error instanceof Error) || error.name !== 'NewerStore') throw error; // by name: its module is the store's alone
     complain(error.message);

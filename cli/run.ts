@@ -1,7 +1,7 @@
 // `mailsite run`: binds the ports, drops privileges, becomes the supervisor. It ends by kill -9 only.
 
 import { existsSync, lchownSync, lstatSync, readFileSync, statSync } from 'node:fs';
-import { checkLimits } from '../actors/limits.ts';
+import { checkLimits, limits } from '../actors/limits.ts';
 import { holdAlone } from '../actors/lock.ts';
 import { realWorld } from '../actors/platform.ts';
 import { listenOn } from '../actors/sockets.ts';
@@ -31,7 +31,7 @@ export async function runSite(options: RunOptions): Promise<void> {
   checkLimits();
   const world = realWorld(options.output === 'inherit' ? undefined : () => {});
   enterData(options.data, false);
-  if (!holdAlone(place.supervisorLock))
+  if (!holdAlone(place.supervisorLock, limits.dyingMs))
     throw new Failure(`a site already runs on ${options.data}: mailsite status shows it; give another --data for another site`);
   if (mustBe(options.engine, options.data) === null && existsSync(place.restoring))
     throw new Failure(

@@ -5,6 +5,7 @@
 import type { Address } from '../actors/actor.ts';
 import { local } from '../actors/actor.ts';
 import { link } from '../actors/link.ts';
+import { limits } from '../actors/limits.ts';
 import { holdAlone } from '../actors/lock.ts';
 import type { World } from '../actors/world.ts';
 import { defaultEngine, type EngineKind, engineFiles, engineOf, openEngine, openView, type View } from '../storage/engines/open.ts';
@@ -106,11 +107,7 @@ let alone = false;
 
 /** Takes the lock, for as long as this process lives. */
 function beTheOnlyOne(data: string): void {
-  // who was killed just now still has it until its last thread is gone
-  for (let tries = 0; !alone && tries < 50; tries++) {
-    if (tries > 0) Bun.sleepSync(20);
-    alone = holdAlone(place.lock);
-  }
+  alone ||= holdAlone(place.lock, limits.dyingMs);
   if (!alone) throw new Failure(`another process is writing to ${data}: let it end, then run this again`);
 }
 

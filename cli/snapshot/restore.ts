@@ -4,6 +4,7 @@
 
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { limits } from '../../actors/limits.ts';
 import { holdAlone } from '../../actors/lock.ts';
 import { realWorld } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
@@ -41,7 +42,8 @@ async function whole(world: World, place: Place, { manifest }: Found, key: Uint8
   const data = dataDirectory(given.data);
   const snapshot = await openSnapshot(place, manifest, key);
   enterData(data, false);
-  if (!holdAlone(paths.supervisorLock) || !holdAlone(paths.lock)) throw new Failure(`another process works in ${data}: let it end, then run this again`);
+  if (!holdAlone(paths.supervisorLock, limits.dyingMs) || !holdAlone(paths.lock, limits.dyingMs))
+    throw new Failure(`another process works in ${data}: let it end, then run this again`);
   if (engineOf('.') !== null) throw new Failure(`${data} holds a site already: name an empty --data`);
   const kind = given.engine ?? defaultEngine;
   rmSync(paths.restoring, { recursive: true, force: true });
