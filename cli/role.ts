@@ -108,8 +108,18 @@ async function edge(world: World, children: readonly ChildRow[], options: RoleOp
   openListeners(site, children, 3);
 }
 
+/** After a crash of the parking: fewer than its budget, so that it never ends the process which sends mail. */
+const PARKING_PAUSE_MS = 15_000;
+
 async function control(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {
   const [site, { controlRole }] = await Promise.all([openSite(world, options), import('../protocols/control.ts')]);
   startChild(world, child(children, 'control'), () => controlRole(site, systemResolvers));
-  startChild(world, child(children, 'parking'), async () => (await import('../storage/snapshot/parking.ts')).parkForever(site));
+  startChild(world, child(children, 'parking'), async () => {
+    try {
+      await (await import('../storage/snapshot/parking.ts')).parkForever(site);
+    } catch (error) {
+      await world.sleep(PARKING_PAUSE_MS);
+      throw error;
+    }
+  });
 }

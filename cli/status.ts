@@ -5,7 +5,7 @@ import { realWorld } from '../actors/platform.ts';
 import type { World } from '../actors/world.ts';
 import type { Reader } from '../storage/engine.ts';
 import { type EngineKind, engineOctets } from '../storage/engines/open.ts';
-import { getRow, RowDamaged, scanRows } from '../storage/rows.ts';
+import { getRow, scanRows, unlessDamaged } from '../storage/rows.ts';
 import { listed } from '../storage/scrub.ts';
 import type { RowOf, tables } from '../storage/schema.ts';
 import { certificate, config } from '../storage/views.ts';
@@ -72,15 +72,6 @@ export function look(view: Reader, on: On, processes: Processes | null, snapshot
     processes: processes?.processes ?? [],
     listeners: processes?.listeners ?? [],
   };
-}
-
-function unlessDamaged<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof RowDamaged) return undefined;
-    throw error;
-  }
 }
 
 /** When all was last looked at for damage; null: not yet. */

@@ -211,9 +211,9 @@ async function compact(state: State, now: number): Promise<Answer<P, 'compact'> 
     world.log('store.compacted', { ...octets, rows: state.compacting.done, ms: Math.round(world.monotonicMs() - began), heldMs });
     return octets;
   } catch (error) {
-    if (!(error instanceof DiskFull)) throw error;
+    if (!(error instanceof DiskFull || error instanceof RowDamaged)) throw error;
     world.log('store.compactRefused', { error: error.message });
-    return refuse('full', error.message);
+    return refuse(error instanceof DiskFull ? 'full' : 'damaged', error.message);
   } finally {
     state.compacting = null;
   }

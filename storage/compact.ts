@@ -9,7 +9,7 @@ import { assert } from '../actors/assert.ts';
 import { limits } from '../actors/limits.ts';
 import { type Compacted, DiskFull, type Engine, type Fresh, type Write } from './engine.ts';
 import { unpackKeys } from './journal.ts';
-import { encodeKey, getRow, octetText, scanRows } from './rows.ts';
+import { encodeKey, getRow, octetText, RowDamaged, scanRows } from './rows.ts';
 
 /** What compacting needs of who runs it. */
 export interface Around {
@@ -34,7 +34,7 @@ const end = new Uint8Array([0xff]);
 const fewKeys = 500;
 const mostRounds = 50;
 
-/** Rejects with DiskFull when there is no room for the copy: the engine is as it was. After any other error the process must exit. */
+/** Rejects with DiskFull when there is no room for the copy, with RowDamaged where the journal does not tell what changed: the engine is as it was. After any other error the process must exit. */
 export async function compactInto(engine: Engine, fresh: Fresh, around: Around): Promise<Compacted> {
   const at: Copied = { cursor: new Uint8Array([0]), commit: 0, journalFloor: 0, rows: 0 };
   let done: Compacted | null = null;
@@ -51,7 +51,7 @@ export async function compactInto(engine: Engine, fresh: Fresh, around: Around):
       done = await fresh.replace();
     });
   } catch (error) {
-    if (error instanceof DiskFull) await fresh.abandon();
+    if (error instanceof DiskFull || error instanceof RowDamaged) await fresh.abandon();
     throw error;
   }
   assert(done !== null, 'it was replaced');

@@ -2,10 +2,10 @@
 // with their present values, are the difference between commit N and now, for every N at or above the journal's floor; a
 // row also says which digest the site had then, so that two histories are told apart at any commit that both have.
 
-import { assert } from '../actors/assert.ts';
 import { limits } from '../actors/limits.ts';
 import { site } from './commands/site.ts';
 import type { Digest } from './digest.ts';
+import { RowDamaged } from './rows.ts';
 import { tables } from './schema.ts';
 import type { Batch } from './tx.ts';
 
@@ -70,7 +70,7 @@ function unpack(row: Uint8Array): Uint8Array[] {
   let at = 0;
   while (at < row.length) {
     const length = ((row[at] as number) << 8) | (row[at + 1] ?? 0);
-    assert(length > 0 && at + 2 + length <= row.length, 'a journal row holds whole keys');
+    if (length === 0 || at + 2 + length > row.length) throw new RowDamaged('journal', row.slice(0, 0), 'it does not hold whole keys');
     keys.push(row.subarray(at + 2, at + 2 + length));
     at += 2 + length;
   }

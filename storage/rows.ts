@@ -103,6 +103,7 @@ const getU32 = (from: Uint8Array, at: number): number =>
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** Throws RowDamaged for octets that are no key of the table: a bit of it may have flipped on the disk. */
 export function decodeKey<N extends TableName>(table: N, octets: Uint8Array): Key<N> {
   const layout = layoutOf(table);
   assert(octets[0] === layout.number, 'a key belongs to its table');
@@ -110,7 +111,7 @@ export function decodeKey<N extends TableName>(table: N, octets: Uint8Array): Ke
   let at = 1;
   for (const [name, part] of layout.parts) {
     if (part === 'text') {
-      out[name] = utf8.decode(octets.subarray(at));
+      out[name] = decodeText(table, octets, at);
       at = octets.length;
     } else if (part === 'hash') {
       out[name] = octets.slice(at, at + 32);
@@ -123,8 +124,16 @@ export function decodeKey<N extends TableName>(table: N, octets: Uint8Array): Ke
       at += 4;
     }
   }
-  assert(at === octets.length, 'a key has its declared length');
+  if (at !== octets.length) throw new RowDamaged(table, Uint8Array.from(octets), 'its key has another length than declared');
   return out as Key<N>;
+}
+
+function decodeText(table: TableName, key: Uint8Array, at: number): string {
+  try {
+    return utf8.decode(key.subarray(at));
+  } catch {
+    throw new RowDamaged(table, Uint8Array.from(key), 'its key is not UTF-8');
+  }
 }
 
 /** The table a key belongs to, or undefined for octets that no table declares. */
@@ -221,8 +230,13 @@ export function decodeRow<N extends TableName>(table: N, stored: Uint8Array, key
 
 /** Undefined for a row that is damaged. */
 export function soundRow<N extends TableName>(table: N, key: Uint8Array, stored: Uint8Array): Row<N> | undefined {
+  return unlessDamaged(() => decodeRow(table, stored, key));
+}
+
+/** What `read` reads; undefined for what is damaged. */
+export function unlessDamaged<T>(read: () => T): T | undefined {
   try {
-    return decodeRow(table, stored, key);
+    return read();
   } catch (error) {
     if (error instanceof RowDamaged) return undefined;
     throw error;
@@ -244,8 +258,9 @@ export function* scanRows<N extends TableName>(
 ): Generator<Keyed<N>, void, undefined> {
   const { from, to } = scanRange(table, prefix, options);
   for (const [key, value] of reader.range(from, to, options)) {
-    const row = options?.skipDamaged === true ? soundRow(table, key, value) : decodeRow(table, value, key);
-    if (row !== undefined) yield { key: decodeKey(table, key), row };
+    const read = (): Keyed<N> => ({ key: decodeKey(table, key), row: decodeRow(table, value, key) });
+    const found = options?.skipDamaged === true ? unlessDamaged(read) : read();
+    if (found !== undefined) yield found;
   }
 }
 

@@ -11,7 +11,7 @@ import type { World } from '../actors/world.ts';
 import { chunkSize, codec, type InfoRow, openChunk } from './bodies.ts';
 import type { Engine, Reader } from './engine.ts';
 import type { StoreProtocol } from './messages.ts';
-import { decodeKey, decodeRow, encodeKey, encodeRow, getRow, type Key, type Keyed, prefixRange, type Row, RowDamaged, sealRow, tableOf } from './rows.ts';
+import { decodeKey, decodeRow, encodeKey, encodeRow, getRow, type Key, type Keyed, prefixRange, type Row, sealRow, tableOf, unlessDamaged } from './rows.ts';
 import { type TableName, tables } from './schema.ts';
 
 /** Good copies from elsewhere. */
@@ -43,7 +43,7 @@ const sayMs = 30_000;
 export async function scrubber(world: World, engine: Engine, store: Running<StoreProtocol>, options: ScrubOptions): Promise<never> {
   for (;;) {
     engine.refresh();
-    const row = sound(() => getRow(engine, 'scrub', {}));
+    const row = unlessDamaged(() => getRow(engine, 'scrub', {}));
     const due = row === undefined || row.next.length > 0 || row.finishedAt + everyMs <= world.now();
     if (due || listed(engine).length > 0) await scrubOnce(world, engine, store, options);
     await world.sleep(lookMs);
@@ -55,7 +55,7 @@ export async function scrubOnce(world: World, engine: Engine, store: Running<Sto
   const s: Scrub = { world, engine, options, ask: (kind, ask) => store.receive(kind, ask, self) };
   const began = world.monotonicMs();
   engine.refresh();
-  const from = sound(() => getRow(engine, 'scrub', {}))?.next ?? new Uint8Array(0);
+  const from = unlessDamaged(() => getRow(engine, 'scrub', {}))?.next ?? new Uint8Array(0);
   let next = from;
   let unsaid = { rows: 0, bodies: 0 };
   let saidMs = began;
@@ -64,7 +64,7 @@ export async function scrubOnce(world: World, engine: Engine, store: Running<Sto
     const slice = lookAt(engine, next);
     next = slice.next;
     for (const f of slice.found) {
-      const known = sound(() => engine.get(encodeKey('damage', nameOf(f.key))));
+      const known = unlessDamaged(() => engine.get(encodeKey('damage', nameOf(f.key))));
       if (known === undefined) world.log('store.damaged', { table: f.table, key: Buffer.from(f.key).toString('hex'), what: f.what });
     }
     const { found } = slice;
@@ -80,7 +80,7 @@ export async function scrubOnce(world: World, engine: Engine, store: Running<Sto
   engine.refresh();
   await mendAll(s, listed(engine));
   engine.refresh();
-  const done = sound(() => getRow(engine, 'scrub', {}));
+  const done = unlessDamaged(() => getRow(engine, 'scrub', {}));
   if (done) world.log('store.scrubbed', { rows: done.rows, bodies: done.bodies, found: done.found, ms: Math.round(world.monotonicMs() - began) });
 }
 
@@ -99,19 +99,10 @@ export function listed(reader: Reader): Row<'damage'>[] {
   const out: Row<'damage'>[] = [];
   const { from, to } = prefixRange('damage');
   for (const [key, stored] of reader.range(from, to)) {
-    const row = sound(() => decodeRow('damage', stored, key));
+    const row = unlessDamaged(() => decodeRow('damage', stored, key));
     if (row) out.push(row);
   }
   return out;
-}
-
-function sound<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof RowDamaged) return undefined;
-    throw error;
-  }
 }
 
 interface Slice {
@@ -243,7 +234,7 @@ const howOf = (answer: object): string => (isRefusal(answer) ? 'no' : (answer as
 
 async function mendInfo(s: Scrub, key: Uint8Array): Promise<string> {
   const { blob } = decodeKey('info', key);
-  const row = sound(() => getRow(s.engine, 'blob', { blob }));
+  const row = unlessDamaged(() => getRow(s.engine, 'blob', { blob }));
   if (s.options.infoOf === null || row === undefined || bodyDamage(s.engine, blob, row) !== null) return 'no';
   const pieces: Uint8Array[] = [];
   for (let n = 0; n < row.chunks; n++) pieces.push(openChunk(s.engine.get(encodeKey('chunk', { blob, n })) as Uint8Array));
@@ -254,7 +245,7 @@ async function mendInfo(s: Scrub, key: Uint8Array): Promise<string> {
 /** A body from a copy that has its hash. */
 async function mendBody(s: Scrub, { key }: Found): Promise<string> {
   const { blob } = decodeKey('chunk', key);
-  const row = sound(() => getRow(s.engine, 'blob', { blob }));
+  const row = unlessDamaged(() => getRow(s.engine, 'blob', { blob }));
   if (row === undefined) return 'no';
   if (bodyDamage(s.engine, blob, row) === null) return saying(await s.ask('mendBody', { blob, first: 0, chunks: [], last: true }), 'sound');
   const spare = (await s.options.spare?.()) ?? null;

@@ -5,7 +5,7 @@ import type { Answer, Refusal } from '../../actors/wire.ts';
 import type { Document } from '../document.ts';
 import type { StoreProtocol } from '../messages.ts';
 import { readPage } from '../page.ts';
-import { decodeKey, decodeRow, type Key, type Row, RowDamaged, tableOf } from '../rows.ts';
+import { decodeKey, decodeRow, type Key, type Row, tableOf, unlessDamaged } from '../rows.ts';
 import type { TableName } from '../schema.ts';
 import type { Tx } from '../tx.ts';
 import { chunkCount, declaredSize } from '../bodies.ts';
@@ -22,23 +22,13 @@ export const scrubbed: Command<'scrubbed'> = (tx, { now, next, rows, bodies, fou
   const sum = { rows: begun.rows + rows, bodies: begun.bodies + bodies, found: begun.found + found.length };
   tx.put('scrub', {}, { next, startedAt: begun.startedAt, finishedAt: done ? now : begun.finishedAt, ...sum });
   for (const { table, key, what } of found) {
-    const known = readable(() => tx.get('damage', nameOf(key)));
+    const known = unlessDamaged(() => tx.get('damage', nameOf(key)));
     tx.put('damage', nameOf(key), { table, key, what: what.slice(0, 500), foundAt: known?.foundAt ?? now, tries: known?.tries ?? 0 });
   }
   return {};
 };
 
-const progress = (tx: Tx): Row<'scrub'> | undefined => readable(() => tx.get('scrub', {}));
-
-/** Undefined for what is damaged as for what is not there. */
-function readable<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof RowDamaged) return undefined;
-    throw error;
-  }
-}
+const progress = (tx: Tx): Row<'scrub'> | undefined => unlessDamaged(() => tx.get('scrub', {}));
 
 type How = Answer<StoreProtocol, 'mend'>['how'];
 
@@ -53,21 +43,21 @@ export const mend: Command<'mend'> = (tx, { key: octets, row: given }) => {
     if (table === 'page') recountMailbox(tx, (key as Key<'page'>).mailbox);
     return { how };
   }
-  const listed = readable(() => tx.get('damage', nameOf(octets)));
+  const listed = unlessDamaged(() => tx.get('damage', nameOf(octets)));
   if (listed && listed.tries < 1_000_000) tx.put('damage', nameOf(octets), { ...listed, tries: listed.tries + 1 });
   return { how };
 };
 
 function mendRow(tx: Tx, table: TableName, key: Key<TableName>, octets: Uint8Array, given: Uint8Array): How {
-  const there = readable(() => tx.get(table, key));
+  const there = unlessDamaged(() => tx.get(table, key));
   if (there !== undefined) return 'sound'; // it was written anew meanwhile
   if (given.length > 0) {
-    const row = readable(() => decodeRow(table, given, octets));
+    const row = unlessDamaged(() => decodeRow(table, given, octets));
     if (row === undefined) return 'no';
     tx.put(table, key, row);
     return 'given';
   }
-  const derived = readable(() => derive(tx, table, key));
+  const derived = unlessDamaged(() => derive(tx, table, key));
   if (derived === undefined) return 'no';
   if (derived === null) tx.delete(table, key);
   else tx.put(table, key, derived);
@@ -202,10 +192,10 @@ function sumOf(tx: Tx, mailbox: number) {
 function recountMailbox(tx: Tx, mailbox: number): void {
   for (const { key, row } of tx.scan('mailbox', [], { skipDamaged: true })) {
     if (key.mailbox !== mailbox) continue;
-    const sum = readable(() => sumOf(tx, mailbox));
+    const sum = unlessDamaged(() => sumOf(tx, mailbox));
     if (sum !== undefined) tx.put('mailbox', key, { ...row, ...sum.counters });
-    const account = readable(() => tx.get('account', { account: key.account }));
-    const used = readable(() => usage(tx, key.account));
+    const account = unlessDamaged(() => tx.get('account', { account: key.account }));
+    const used = unlessDamaged(() => usage(tx, key.account));
     if (account !== undefined && used !== undefined) tx.put('account', { account: key.account }, { ...account, ...used });
     tx.changed({ ...key, modseq: row.modseq, kind: 'flags', pages: [] });
   }

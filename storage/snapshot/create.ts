@@ -10,7 +10,7 @@ import { limits } from '../../actors/limits.ts';
 import { digestOf } from '../digest.ts';
 import type { Reader, Snapshot } from '../engine.ts';
 import { unpackKeys, unpackSums } from '../journal.ts';
-import { decodeKey, encodeKey, getRow, octetText, prefixRange, type Row, scanRows, soundRow, tableOf } from '../rows.ts';
+import { decodeKey, encodeKey, getRow, octetText, prefixRange, type Row, scanRows, soundRow, tableOf, unlessDamaged } from '../rows.ts';
 import { type TableName, tables } from '../schema.ts';
 import { config } from '../views.ts';
 import {
@@ -181,7 +181,7 @@ function sameOrForked(view: Reader, site: Row<'site'>, { manifest, secrets }: La
   const { rows, sumA, sumB } = secrets.digest;
   if (manifest.commit === site.commit && rows === site.rows && sumA === site.sumA && sumB === site.sumB) return true;
   const then = manifest.commit < site.commit ? getRow(view, 'journal', { commit: manifest.commit }) : null;
-  const sums = then && unpackSums(then);
+  const sums = then && unlessDamaged(() => unpackSums(then));
   if (then !== null && (!sums || (sums.sumA === sumA && sums.sumB === sumB))) return false;
   throw new Forked(
     `the place holds commit ${manifest.commit} of this site, which is at ${site.commit} here with another past: the data is an older copy. Restore the snapshot instead, or give the copy another place`,
@@ -196,7 +196,9 @@ function touchedSince(view: Reader, { manifest, secrets }: Last, site: Row<'site
   const touched = new Map<string, Uint8Array>();
   let octets = 0;
   for (const { row } of scanRows(view, 'journal', [], { from: { commit: manifest.commit + 1 } })) {
-    for (const key of unpackKeys(row)) {
+    const keys = unlessDamaged(() => unpackKeys(row));
+    if (keys === undefined) return null; // it does not tell any more
+    for (const key of keys) {
       const table = tableOf(key);
       if (table === undefined || table === 'chunk' || left.has(table)) continue;
       const name = octetText(key);

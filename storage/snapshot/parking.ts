@@ -9,7 +9,7 @@ import type { World } from '../../actors/world.ts';
 import type { Parking } from '../document.ts';
 import type { Reader, Snapshot } from '../engine.ts';
 import type { StoreProtocol } from '../messages.ts';
-import { getRow } from '../rows.ts';
+import { getRow, RowDamaged } from '../rows.ts';
 import { config } from '../views.ts';
 import { createSnapshot, Forked, type Last } from './create.ts';
 import { keysFor } from './keys.ts';
@@ -65,17 +65,20 @@ export async function parkForever(site: Parked): Promise<never> {
     const configured = new Promise<void>((done) => {
       wake = done;
     });
-    view.refresh();
-    const parking = config(view)?.document.snapshots ?? null;
-    let waitMs = (parking?.everySeconds ?? 3_600) * 1_000;
+    let parking: Parking | null = null;
+    let waitMs = 3_600_000;
     try {
+      view.refresh();
+      parking = config(view)?.document.snapshots ?? null;
+      if (parking !== null) waitMs = parking.everySeconds * 1_000;
       at = parking && (await parkNext(site, parking, at));
       failures = 0;
     } catch (error) {
-      if (!(error instanceof PlaceError || error instanceof Damaged || error instanceof Forked || error instanceof LinkLost)) throw error;
+      if (!(error instanceof PlaceError || error instanceof Damaged || error instanceof Forked || error instanceof LinkLost || error instanceof RowDamaged))
+        throw error;
       if (failures++ === 0) world.log('snapshot.failed', { to: parking?.to ?? '', error: error.message });
       at = null; // the next one looks at the place anew
-      waitMs = Math.min(limits.parkingRetryMs, Math.max(waitMs, 1_000 * 2 ** Math.min(failures, 10)));
+      waitMs = Math.min(limits.parkingRetryMs, Math.max(parking === null ? 0 : waitMs, 1_000 * 2 ** Math.min(failures, 10)));
     }
     const timer = world.after(waitMs, () => wake());
     await configured;

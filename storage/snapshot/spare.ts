@@ -6,7 +6,7 @@ import type { World } from '../../actors/world.ts';
 import { openChunk } from '../bodies.ts';
 import type { Reader } from '../engine.ts';
 import { unpackKeys } from '../journal.ts';
-import { decodeRow, getRow, octetText, RowDamaged, scanRows, tableOf } from '../rows.ts';
+import { decodeRow, getRow, octetText, RowDamaged, scanRows, tableOf, unlessDamaged } from '../rows.ts';
 import type { Spare } from '../scrub.ts';
 import { config } from '../views.ts';
 import { type Manifest, manifestNames, readManifests } from './manifest.ts';
@@ -86,7 +86,10 @@ async function touchedSince(world: World, view: Reader, key: Uint8Array, commit:
   const name = octetText(key);
   for (let next = commit + 1; ; ) {
     const slice = [...scanRows(view, 'journal', [], { from: { commit: next }, limit: sliceCommits })];
-    for (const { row } of slice) for (const touched of unpackKeys(row)) if (touched.length === key.length && octetText(touched) === name) return true;
+    for (const { row } of slice) {
+      const keys = unlessDamaged(() => unpackKeys(row)); // one that does not tell may have touched it
+      if (keys === undefined || keys.some((touched) => touched.length === key.length && octetText(touched) === name)) return true;
+    }
     const last = slice.at(-1);
     if (!last || slice.length < sliceCommits) return false;
     next = last.key.commit + 1;

@@ -2,6 +2,7 @@
 // is there, whole; its key is kept by the migration itself, in the same transaction, so that the recovery kit of the site
 // opens it (`mailsite snapshot key`).
 
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { World } from '../../actors/world.ts';
 import type { Engine, Snapshot } from '../engine.ts';
@@ -17,7 +18,10 @@ export async function saveBefore(world: World, engine: Engine & { snapshot(): Sn
   try {
     const lineage = getRow(view, 'site', {})?.lineage ?? '';
     const made = getRow(view, 'lineage', { lineage }) ? null : await keysFor(world, getRow(view, 'recovery', {}));
-    const place = await openPlace(join(folder, `before-schema-${to}.tar`), { world, create: true });
+    const file = join(folder, `before-schema-${to}.tar`);
+    // of a start that was killed before the migration kept its key: nobody can open it
+    if (made !== null) rmSync(file, { force: true });
+    const place = await openPlace(file, { world, create: true });
     const keys = made && { dataKey: made.dataKey, wrapped: made.wrapped, createdAt: made.now };
     await createSnapshot(view, place, { now: world.now(), full: false, lookBack: true, ...(keys ? { keys } : {}) });
     return (tx) => {

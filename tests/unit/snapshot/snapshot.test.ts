@@ -6,7 +6,7 @@ import { check } from '../../../storage/check.ts';
 import { digestOf, sameDigest } from '../../../storage/digest.ts';
 import type { Reader } from '../../../storage/engine.ts';
 import { type MemoryEngine, memoryEngine } from '../../../storage/engines/memory.ts';
-import { getRow, octetText, tableOf } from '../../../storage/rows.ts';
+import { encodeKey, getRow, octetText, tableOf } from '../../../storage/rows.ts';
 import { createSnapshot, Forked } from '../../../storage/snapshot/create.ts';
 import { extract } from '../../../storage/snapshot/extract.ts';
 import { keysFor, unwrapKey } from '../../../storage/snapshot/keys.ts';
@@ -160,6 +160,19 @@ describe('a snapshot', () => {
     };
     expect(encodeKey('site', {})).toHaveLength(1);
     expect((await createSnapshot(pruned, shelf, { now: 0, full: false, lookBack: true })).kind).toBe('base');
+  });
+
+  test('a journal row that is damaged makes a base', async () => {
+    const store = await siteWithKeys();
+    const shelf = new Shelf();
+    await snap(store, shelf);
+    await store.ok('deliver', { mails: [mailOf(contentOf('x'), [[1, 'INBOX']])] });
+    const key = encodeKey('journal', { commit: getRow(store.engine, 'site', {})?.commit ?? 0 });
+    const row = store.engine.get(key) as Uint8Array;
+    row[0] = 0x7f;
+    store.engine.rows.apply([[key, row]]);
+    expect((await snap(store, shelf)).kind).toBe('base');
+    expect(rowsOf(await restored(shelf, keyOf(store)))).toEqual(rowsOf(store.engine));
   });
 
   test('an older copy of the data is not taken for the site', async () => {

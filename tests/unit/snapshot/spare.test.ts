@@ -70,6 +70,20 @@ test('a row that a later commit touched is not taken from a snapshot before it',
   expect(store.engine.get(page)?.length).toBeGreaterThan(0);
 });
 
+test('a key that a flipped bit made no key is listed, and the store goes on', async () => {
+  const key = encodeKey('mailboxName', { account: 1, name: 'Archive' });
+  const bad = key.slice();
+  bad[bad.length - 1] = 0xff;
+  store.engine.rows.apply([
+    [bad, store.engine.get(key) as Uint8Array],
+    [key, null],
+  ]);
+  await scrub();
+  await scrub();
+  expect(damaged().length).toBeGreaterThan(0);
+  await store.ok('deliver', { mails: [mailOf(contentOf('still here'), [[1, 'INBOX']])] });
+});
+
 test('a body that was damaged before the newest base comes from an older base', async () => {
   await park();
   const { blob } = store.messages(1, 'INBOX')[7] as { blob: number };

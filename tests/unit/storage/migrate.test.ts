@@ -1,6 +1,6 @@
 // Migrations: one transaction, saved before, the old store or the new one whatever happens.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -69,6 +69,24 @@ test('the snapshot before it restores the site as it was, with the recovery kit 
   const { problems } = await restoreSnapshot(again, await openSnapshot(place, manifest, key), { world, lineage: 'again', deep: true });
   expect(problems).toEqual([]);
   expect(site(again)).toMatchObject({ schema: schemaVersion, commit: commit + 1, lineage: 'again' });
+  rmSync(folder, { recursive: true });
+});
+
+test('a start that was killed between the snapshot and the migration does not keep the next one from it', async () => {
+  const engine = await old();
+  const folder = mkdtempSync(join(tmpdir(), 'mailsite-migrate-'));
+  const world = testWorld();
+  const killed = mkdtempSync(join(tmpdir(), 'mailsite-migrate-'));
+  await saveBefore(world, engine, killed, schemaVersion); // and no more: its key is kept nowhere
+  const name = `before-schema-${schemaVersion}.tar`;
+  copyFileSync(join(killed, name), join(folder, name));
+  rmSync(killed, { recursive: true });
+  await migrate(world, engine, (to) => saveBefore(world, engine, folder, to));
+  expect(site(engine).schema).toBe(schemaVersion);
+  const place = await openPlace(join(folder, `before-schema-${schemaVersion}.tar`), { world, create: false });
+  const manifest = await readManifest(place, (await manifestNames(place))[0] as string);
+  const wrapped = (await readLineage(place, manifest.lineage))?.wrapped[0] as string;
+  await unwrapKey(wrapped, [getRow(engine, 'recovery', {})?.identity as string]);
   rmSync(folder, { recursive: true });
 });
 
