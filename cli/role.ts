@@ -10,6 +10,7 @@ import { hopeless } from '../actors/supervision.ts';
 import type { ChildRow, ProcessRow } from '../actors/tree.ts';
 import type { World } from '../actors/world.ts';
 import { defaultEngine, type EngineKind, engineOf, openView } from '../storage/engines/open.ts';
+import type { Spare } from '../storage/scrub.ts';
 import { tree } from '../tree.ts';
 import { complain } from './output.ts';
 import { place } from './place.ts';
@@ -59,7 +60,8 @@ async function store(world: World, children: readonly ChildRow[], options: RoleO
   running.serveReads(place.readSocket);
   serve(world, place.storeSocket, running.served, running.clientGone);
   startChild(world, child(children, 'collector'), () => collector(world, running.served));
-  const spare = async () => (await import('../storage/snapshot/spare.ts')).copiesOf(world, running.view);
+  let copies: Promise<Spare> | null = null;
+  const spare = (): Promise<Spare> => (copies ??= import('../storage/snapshot/spare.ts').then(({ copiesOf }) => copiesOf(world, running.view)));
   startChild(world, child(children, 'scrub'), () => running.scrub({ spare, infoOf }));
 }
 

@@ -21,6 +21,7 @@ import {
   missingObjects,
   objectName,
   openSecrets,
+  rottenObjects,
   readCatalog,
   readManifest,
   type Secrets,
@@ -39,7 +40,7 @@ export class Forked extends Error {}
 type Keys = Pick<Row<'lineage'>, 'dataKey' | 'wrapped' | 'createdAt'>;
 export interface CreateOptions {
   readonly now: number;
-  /** A new base, also where an increment would do. */
+  /** A new base, also where an increment or nothing would do: what it builds on is read and hashed, and the rest put anew. */
   readonly full: boolean;
   /** Are the objects that it builds on there still? A place may lose some. */
   readonly lookBack: boolean;
@@ -96,7 +97,7 @@ async function createAfter(last: Last | null, view: Reader, keys: Keys, place: P
   const known = last && (await lookBack(place, keys.dataKey, last, options));
   if (last && known) {
     const same = sameOrForked(view, site, last);
-    if (same && known.whole) return { kind: 'same', ...last, written: 0, reused: 0, read: 0 };
+    if (same && known.whole && !options.full) return { kind: 'same', ...last, written: 0, reused: 0, read: 0 };
   }
   if (!(await writeLineage(place, keys.dataKey, site.lineage, keys.createdAt, keys.wrapped)))
     throw new Forked(
@@ -168,7 +169,7 @@ async function lookBack(place: Place, dataKey: Uint8Array, { manifest }: Last, o
   try {
     const catalog = await readCatalog(place, dataKey, manifest.catalog);
     const all = [...[...catalog.segments, ...catalog.packs].map((row) => row.object), ...manifest.increments.flatMap((i) => i.objects)];
-    const lost = new Set((await missingObjects(place, all)).map(([hash]) => hash));
+    const lost = new Set((await (options.full ? rottenObjects : missingObjects)(place, all)).map(([hash]) => hash));
     return { whole: lost.size === 0, catalog, lost };
   } catch (error) {
     if (!(error instanceof Damaged)) throw error;
@@ -256,7 +257,7 @@ class Job {
     this.buffers.give(plain);
     const listed: Listed = [name, octets.length];
     this.listed.push(listed);
-    if ((await this.place.size(objectName(name))) === octets.length) this.found.push(listed);
+    if (!this.options.full && (await this.place.size(objectName(name))) === octets.length) this.found.push(listed);
     else {
       await this.place.put(objectName(name), octets);
       this.written += octets.length;
@@ -266,7 +267,7 @@ class Job {
   }
 
   async catalog(catalog: Catalog): Promise<Listed> {
-    const listed = await writeCatalog(this.place, this.dataKey, catalog);
+    const listed = await writeCatalog(this.place, this.dataKey, catalog, this.options.full);
     this.listed.push(listed);
     return listed;
   }

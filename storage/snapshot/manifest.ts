@@ -160,7 +160,7 @@ export function openSecrets(dataKey: Uint8Array, m: Manifest): Secrets {
 }
 
 /** A catalog names its objects in clear, so that their presence can be proved without the key; the rest is sealed. */
-export async function writeCatalog(place: Place, dataKey: Uint8Array, catalog: Catalog): Promise<Listed> {
+export async function writeCatalog(place: Place, dataKey: Uint8Array, catalog: Catalog, anew: boolean): Promise<Listed> {
   const clear = utf8(JSON.stringify([...catalog.segments, ...catalog.packs].map((row) => row.object)));
   const { octets } = await sealObject(dataKey, 'catalog', utf8(JSON.stringify(catalog)));
   const all = Buffer.alloc(4 + clear.length + octets.length);
@@ -168,7 +168,7 @@ export async function writeCatalog(place: Place, dataKey: Uint8Array, catalog: C
   all.set(clear, 4);
   all.set(octets, 4 + clear.length);
   const name = new Bun.CryptoHasher('sha256').update(all).digest('hex');
-  if ((await place.size(objectName(name))) !== all.length) await place.put(objectName(name), all);
+  if (anew || (await place.size(objectName(name))) !== all.length) await place.put(objectName(name), all);
   return [name, all.length];
 }
 
@@ -224,6 +224,20 @@ export async function readManifests(place: Place, names: readonly string[]): Pro
   const damaged = new Map<string, string>();
   for (const [name, found] of all) typeof found === 'string' ? damaged.set(name, found) : readable.set(name, found);
   return { readable, damaged };
+}
+
+/** The objects which are missing or are not what their names say: all of them are read. */
+export async function rottenObjects(place: Place, objects: readonly Listed[]): Promise<Listed[]> {
+  const rotten: Listed[] = [];
+  for (const row of objects) {
+    try {
+      await readObject(place, row);
+    } catch (error) {
+      if (!(error instanceof Damaged)) throw error;
+      rotten.push(row);
+    }
+  }
+  return rotten;
 }
 
 /** The objects which are missing or have another size. Asks for a few at a time. */

@@ -96,7 +96,8 @@ async function parkNext(site: Parked, parking: Parking, last: At | null): Promis
   const now = site.world.monotonicMs();
   const due = at.prunedMs === null || now - at.prunedMs > pruneEveryMs;
   if (due) await pruneOnce(site.world, at.place);
-  return { ...at, last: parked, prunedMs: due ? now : at.prunedMs };
+  // once an hour the next one looks whether all that it builds on is there still
+  return { ...at, last: due ? null : parked, prunedMs: due ? now : at.prunedMs };
 }
 
 export const optionsOf = (world: World, { s3 }: Parking) => ({ world, create: true, ...(s3 === null ? {} : { s3 }) });
