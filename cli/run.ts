@@ -11,7 +11,7 @@ import { type EngineKind, engineFiles } from '../storage/engines/open.ts';
 import { tree } from '../tree.ts';
 import { Failure } from './output.ts';
 import { clearTmp, enterData, place } from './place.ts';
-import { mustBe, refuseNewer } from './site.ts';
+import { mustBe } from './site.ts';
 
 export interface RunOptions {
   /** Absolute. */
@@ -38,7 +38,6 @@ export async function runSite(options: RunOptions): Promise<void> {
       `a restore into ${options.data} was cut off: run mailsite snapshot restore again, or remove ${options.data}/${place.restoring} to begin with an empty site`,
     );
   clearTmp();
-  await refuseNewer();
   const listeners = bindListeners(options.listen, options.portOffset);
   for (const { name, address, port } of listeners) world.log('listener.open', { name, address, port });
   dropPrivileges(world);

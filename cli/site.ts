@@ -51,18 +51,6 @@ function mustKnow(view: Pinnable): void {
   }
 }
 
-/** Before a site is started: a store that cannot be served is said once, here, and not by a child again and again. */
-export async function refuseNewer(): Promise<void> {
-  // an engine that one process opens is the store's: it says so itself (cli/role.ts)
-  if (engineOf('.') !== 'lmdb') return;
-  const view = await openView('.', 'lmdb', place.readSocket);
-  try {
-    mustKnow(view);
-  } finally {
-    await view.close();
-  }
-}
-
 /** Looks at the site of a directory without staying in it; null where there is none. */
 export async function glance<T>(world: World, data: string, look: (view: View) => T): Promise<T | null> {
   const here = process.cwd();

@@ -76,7 +76,7 @@ describe.skipIf(process.getuid?.() !== 0)('disk full', () => {
     imap.close();
 
     rmSync(filler);
-    await until('mail is taken again', async () => (await send(2_000)) === 250, 15_000, 100);
+    await until('mail is taken again', async () => (await send(2_000)) === 250, 60_000, 100);
     kept.push(2_000);
     const again = await login();
     expect((await again.append('INBOX', '', [message(2_001)])).ok).toBe(true);
@@ -96,6 +96,6 @@ describe.skipIf(process.getuid?.() !== 0)('disk full', () => {
     await site.start();
     expect((await messages(site, 'alice')).length).toBeGreaterThan(0);
     rmSync(filler);
-    await until('mail is taken again', async () => (await send(4_000)) === 250, 15_000, 100);
+    await until('mail is taken again', async () => (await send(4_000)) === 250, 60_000, 100);
   });
 });
