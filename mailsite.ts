@@ -39,6 +39,10 @@ const verbs: Readonly<Record<string, Verb>> = {
     });
     return forever();
   }),
+  portal: verb('', ['data', 'listen', 'url', 'objects', 'engine'], 'run a portal: what configures sites and keeps their snapshots', async (given) => {
+    await (await import('./cli/portal.ts')).portal(given);
+    return forever();
+  }),
   demo: verb('', ['data', 'listen', 'port-offset'], 'a site with two accounts and some mail on high ports, to look around', async (given) =>
     (await import('./cli/demo.ts')).demo(given),
   ),
@@ -66,7 +70,7 @@ const verbs: Readonly<Record<string, Verb>> = {
   version: verb('', ['json'], 'which program this is', async (given) => (await import('./cli/show.ts')).version(given)),
   help: verb('[verb]', [], 'this page, or the options of one verb', async (given) => help(given.operands[0])),
   role: {
-    ...verb('NAME', ['index', 'supervisor', 'demo', 'engine'], 'a process of the site; the supervisor starts it', async (given) => {
+    ...verb('NAME', ['index', 'supervisor', 'demo', 'engine', 'listen', 'url', 'objects'], 'a process of the site; the supervisor starts it', async (given) => {
       await (await import('./cli/role.ts')).runRole(given.operands[0] as string, given);
       return forever();
     }),

@@ -39,3 +39,9 @@ export const tree: readonly ProcessRow[] = [
     ],
   },
 ];
+
+/** What `mailsite portal` runs. Its portal processes hold no state: any number may serve one engine. */
+export const portalTree: readonly ProcessRow[] = [
+  tree[0] as ProcessRow,
+  { role: 'portal', count: 1, onCrash: restart(120, 60), children: [{ name: 'portal', actor: 'portal', max: 1, onCrash: exit }] },
+];

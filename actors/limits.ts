@@ -184,6 +184,13 @@ export const limits = {
   /** After that long, what a crashed put left in a folder is removed. */
   placeLeftoverMs: 3_600_000,
 
+  // the portal
+  /** Records of one list. */
+  portalPage: 1_000,
+  /** Of a transaction whose reads others change meanwhile. */
+  portalTries: 20,
+  portalRequest: 2 * MiB,
+
   // the document
   document: 16 * MiB,
   accounts: 100_000,

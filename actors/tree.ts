@@ -20,7 +20,7 @@ export interface ChildRow {
 
 /** A process of the executable. */
 export interface ProcessRow {
-  readonly role: 'store' | 'edge' | 'work' | 'control';
+  readonly role: 'store' | 'edge' | 'work' | 'control' | 'portal';
   /** 'cores': one for each core but one, which the store has (at least 1, at most 16). */
   readonly count: number | 'cores';
   readonly onCrash: OnCrash;

@@ -1,7 +1,7 @@
 // argv to options, by the rows of the option table. Guarantees: what is not declared is refused with the reason; a value
 // is checked before a verb sees it.
 
-import { isIpAddress } from '../storage/addresses.ts';
+import { formatEndpoint, isIpAddress, parseEndpoint } from '../storage/addresses.ts';
 import { type EngineKind, engineKinds } from '../storage/engines/open.ts';
 import { UsageError } from './output.ts';
 
@@ -28,6 +28,8 @@ export const options = {
   into: { value: 'NAME', about: 'the folder it is put in; empty: where it was' },
   'dry-run': { value: null, about: 'only say what would be done' },
   space: { value: null, about: 'where the octets are: by what, by account, by mailbox, and what compact would give back' },
+  url: { value: 'URL', about: 'what people and sites call the portal by, such as https://portal.example.org' },
+  objects: { value: 'PLACE', about: 'where a portal keeps what sites park: a folder or s3://bucket/prefix' },
   document: { value: null, about: 'the JSON Schema of the document, not of the tables' },
   print: { value: null, about: 'print the unit and change nothing' },
   bin: { value: 'FILE', about: 'where the executable goes' },
@@ -65,6 +67,8 @@ export interface Arguments {
   readonly index: number;
   readonly supervisor: number;
   readonly demo: boolean;
+  readonly url: string | undefined;
+  readonly objects: string | undefined;
 }
 
 /** `argv` without the verb. Throws a UsageError for anything which `allowed` does not name. */
@@ -94,7 +98,7 @@ export function parseArguments(argv: readonly string[], allowed: readonly Option
     operands,
     named: [...given.keys()],
     data: given.get('data'),
-    listen: address(given.get('listen')),
+    listen: allowed.includes('objects') ? endpoint(given.get('listen')) : address(given.get('listen')),
     portOffset: whole(given, 'port-offset', 60_000),
     engine: engine(given.get('engine')),
     json: given.has('json'),
@@ -116,6 +120,8 @@ export function parseArguments(argv: readonly string[], allowed: readonly Option
     index: whole(given, 'index', 1_000) ?? 0,
     supervisor: whole(given, 'supervisor', 2 ** 31) ?? 0,
     demo: given.has('demo'),
+    url: given.get('url'),
+    objects: given.get('objects'),
   };
 }
 
@@ -131,6 +137,13 @@ function address(text: string | undefined): string | undefined {
   if (!isIpAddress(bare)) throw new UsageError(`--listen takes an IP address, such as 127.0.0.1 or ::1, not ${JSON.stringify(text)}`);
   return bare;
 }
+
+function endpoint(text: string | undefined): string | undefined {
+  const found = text === undefined ? undefined : parseEndpoint(text.replace(/^localhost(?=:|$)/, '127.0.0.1'), defaultPortalPort);
+  if (found === null) throw new UsageError(`--listen takes an IP address with or without a port, such as 127.0.0.1:8025, not ${JSON.stringify(text)}`);
+  return found && formatEndpoint(found);
+}
+const defaultPortalPort = 8025;
 
 function engine(text: string | undefined): EngineKind | undefined {
   const found = engineKinds.find((kind) => kind === text);

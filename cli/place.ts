@@ -19,6 +19,8 @@ export const place = {
   storeSocket: 'run/store.sock',
   /** Where the store lets others read an engine which only it has open. */
   readSocket: 'run/read.sock',
+  /** What a portal keeps for its sites, where no other place was named. */
+  objects: 'objects',
   workSocket: 'run/work.sock',
   supervisorSocket: 'run/supervisor.sock',
   /** Private and executable: the program unpacks its native engine here (a /tmp mounted noexec does not matter). */

@@ -11,7 +11,7 @@ import type { ChildRow, ProcessRow } from '../actors/tree.ts';
 import type { World } from '../actors/world.ts';
 import { defaultEngine, type EngineKind, engineOf, openView } from '../storage/engines/open.ts';
 import type { Spare } from '../storage/scrub.ts';
-import { tree } from '../tree.ts';
+import { portalTree, tree } from '../tree.ts';
 import { complain } from './output.ts';
 import { place } from './place.ts';
 
@@ -22,17 +22,21 @@ export interface RoleOptions {
   readonly demo: boolean;
   /** Of a site that has none yet. */
   readonly engine: EngineKind | undefined;
+  /** Of a portal. */
+  readonly listen: string | undefined;
+  readonly url: string | undefined;
+  readonly objects: string | undefined;
 }
 
 type Role = ProcessRow['role'];
 type Main = (world: World, children: readonly ChildRow[], options: RoleOptions) => Promise<void>;
 
-const mains: Readonly<Record<Role, Main>> = { store, edge, work, control };
+const mains: Readonly<Record<Role, Main>> = { store, edge, work, control, portal };
 
 /** Returns when the role serves; the process then lives until it is killed. */
 export async function runRole(name: string, options: RoleOptions): Promise<void> {
   checkLimits();
-  const row = tree.find((candidate) => candidate.role === name);
+  const row = [...tree, ...portalTree].find((candidate) => candidate.role === name);
   if (row === undefined) throw new Error(`no role ${name}`);
   const world = realWorld();
   const supervisor = reportToSupervisor(world, place.supervisorSocket, options.supervisor, row.role, options.index);
@@ -124,4 +128,16 @@ async function control(world: World, children: readonly ChildRow[], options: Rol
       throw error;
     }
   });
+}
+
+async function portal(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {
+  const [{ Store }, { portalRole }] = await Promise.all([import('../storage/messages.ts'), import('../uplink/portal/process.ts')]);
+  let subscribe = (): void => {};
+  const store = link(world, place.storeSocket, Store, { onUp: () => subscribe() });
+  subscribe = () => void store.ask('subscribe', {}).catch(() => {}); // a link lost again says so by coming up again
+  await store.ask('stats', {});
+  const view = await openView('.', engineOf('.') ?? defaultEngine, place.readSocket);
+  store.on('reopened', () => view.reopen?.());
+  const { listen = '', url = '', objects = place.objects } = options;
+  startChild(world, child(children, 'portal'), () => portalRole({ world, store, view, listen, url, objects }));
 }

@@ -6,6 +6,7 @@ import { holdAlone } from '../actors/lock.ts';
 import { realWorld } from '../actors/platform.ts';
 import { listenOn } from '../actors/sockets.ts';
 import { type ListenerSocket, supervise } from '../actors/supervisor.ts';
+import type { ProcessRow } from '../actors/tree.ts';
 import type { World } from '../actors/world.ts';
 import { type EngineKind, engineFiles } from '../storage/engines/open.ts';
 import { tree } from '../tree.ts';
@@ -28,21 +29,44 @@ export interface RunOptions {
 
 /** Runs the site in this process until it is killed. Throws with one line when it cannot start. */
 export async function runSite(options: RunOptions): Promise<void> {
+  const world = enterAlone(options, 'site');
+  const listeners = bindListeners(options.listen, options.portOffset);
+  for (const { name, address, port } of listeners) world.log('listener.open', { name, address, port });
+  await superviseHere(world, tree, options, listeners, options.demo ? ['--demo'] : []);
+}
+
+interface Here {
+  readonly data: string;
+  readonly output: 'inherit' | number;
+  readonly engine: EngineKind | undefined;
+}
+
+/** Enters the data directory as the one supervisor of it. */
+export function enterAlone(options: Here, what: 'site' | 'portal'): World {
   checkLimits();
   const world = realWorld(options.output === 'inherit' ? undefined : () => {});
   enterData(options.data, false);
   if (!holdAlone(place.supervisorLock, limits.dyingMs))
-    throw new Failure(`a site already runs on ${options.data}: mailsite status shows it; give another --data for another site`);
+    throw new Failure(`a ${what} already runs on ${options.data}: mailsite status shows it; give another --data for another ${what}`);
   if (mustBe(options.engine, options.data) === null && existsSync(place.restoring))
     throw new Failure(
-      `a restore into ${options.data} was cut off: run mailsite snapshot restore again, or remove ${options.data}/${place.restoring} to begin with an empty site`,
+      `a restore into ${options.data} was cut off: run mailsite snapshot restore again, or remove ${options.data}/${place.restoring} to begin with an empty ${what}`,
     );
   clearTmp();
-  const listeners = bindListeners(options.listen, options.portOffset);
-  for (const { name, address, port } of listeners) world.log('listener.open', { name, address, port });
+  return world;
+}
+
+/** Drops privileges and becomes the supervisor of `rows`, until it is killed. */
+export async function superviseHere(
+  world: World,
+  rows: readonly ProcessRow[],
+  { engine, output }: Here,
+  listeners: readonly ListenerSocket[],
+  more: readonly string[],
+): Promise<void> {
   dropPrivileges(world);
   await supervise(world, {
-    tree,
+    tree: rows,
     cores: Math.max(1, Math.min(navigator.hardwareConcurrency - 1, 16)),
     listeners,
     socketPath: place.supervisorSocket,
@@ -54,12 +78,12 @@ export async function runSite(options: RunOptions): Promise<void> {
       String(index),
       '--supervisor',
       String(process.pid),
-      ...(options.demo ? ['--demo'] : []),
-      ...(options.engine !== undefined ? ['--engine', options.engine] : []),
+      ...more,
+      ...(engine !== undefined ? ['--engine', engine] : []),
     ],
     env: childEnvironment(),
     cwd: '.',
-    output: options.output,
+    output,
   });
 }
 

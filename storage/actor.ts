@@ -144,6 +144,11 @@ export const storage = actor({
     rehash: (state, ask) => submit(state, 'rehash', ask),
     authFailed: (state, ask) => submit(state, 'authFailed', ask),
     authSucceeded: (state, ask) => submit(state, 'authSucceeded', ask),
+    changeRecords: (state, ask) => submit(state, 'changeRecords', ask),
+    publish(state, ask) {
+      for (const peer of state.subscribers.values()) peer.emit('published', ask);
+      return {};
+    },
     collect: (state, ask) => collectSparing(state, ask),
     scrubbed: (state, ask) => submit(state, 'scrubbed', ask),
     mend: (state, ask) => submit(state, 'mend', ask),
@@ -413,13 +418,14 @@ function roomAgain(state: State): void {
 /** A change event names at most so many (messages.ts). */
 const changesPerEvent = 10_000;
 
-function tell(state: State, { changes, rev, due }: Notices): void {
+function tell(state: State, { changes, rev, due, records }: Notices): void {
   for (const peer of state.subscribers.values()) {
     for (let at = 0; at < changes.length; at += changesPerEvent) {
       peer.emit('changed', { commit: state.commit, changes: changes.slice(at, at + changesPerEvent) });
     }
     if (rev !== null) peer.emit('configured', { rev });
     if (due !== null) peer.emit('queued', { due });
+    for (let at = 0; at < records.length; at += changesPerEvent) peer.emit('recordsChanged', { keys: records.slice(at, at + changesPerEvent) });
   }
 }
 

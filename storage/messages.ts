@@ -77,6 +77,8 @@ const change = record({
   pages: list(u32, 256),
 });
 
+const recordKey = record({ kind: u32, id: text(400) });
+
 export const Store = protocol(
   'store',
   {
@@ -192,6 +194,19 @@ export const Store = protocol(
     /** Chunks of a body that is damaged, in the place of those that are there. `last`: the body is whole again. */
     mendBody: call(92, { blob: u53, first: u32, chunks: list(chunk, 64), last: bool }, {}),
 
+    // records of a portal (uplink/portal/records.ts)
+    /** All of `writes` (body null: removed), if each of `reads` still has the rev that was read (0: absent); else `conflict`. */
+    changeRecords: call(
+      160,
+      {
+        reads: list(record({ kind: u32, id: text(400), rev: u53 }), 1_000),
+        writes: list(record({ kind: u32, id: text(400), body: nullable(text(4 * 1024 * 1024)) }), 1_000),
+      },
+      {},
+    ),
+    /** Tells all subscribers something that is not kept. */
+    publish: call(161, { channel: text(200), payload: text(1024 * 1024) }, {}),
+
     // housekeeping
     /** Removes garbage and unclaimed transfers older than `transferAgeMs`; call again while `more`. */
     collect: call(80, { now: u53, transferAgeMs: u53 }, { chunks: u32, more: bool }),
@@ -212,6 +227,10 @@ export const Store = protocol(
     queued: event(102, { due: u53 }),
     /** Another file has taken the place of the engine's: who reads it reopens it now. Told before any answer about later commits. */
     reopened: event(103, { commit: u53 }),
+    /** After a durable commit: records that were written or removed. */
+    recordsChanged: event(104, { keys: list(recordKey, 10_000) }),
+    /** What somebody published. */
+    published: event(105, { channel: text(200), payload: text(1024 * 1024) }),
   },
 );
 export type StoreProtocol = typeof Store;

@@ -198,6 +198,12 @@ export const tables = {
     { next: bin(500), startedAt: u53, finishedAt: u53, rows: u53, bodies: u53, found: u32 },
     'how far the scrub of this week is: the key it goes on at (empty: not under way), and what it has looked at and found',
   ),
+  record: table(
+    42,
+    { kind: 'u32', id: 'text' },
+    { rev: u53, body: text(4 * 1024 * 1024) },
+    'of a portal: one JSON document; kinds and ids are in uplink/portal/records.ts; rev: the commit that wrote it',
+  ),
 } as const;
 
 export type TableName = keyof typeof tables;

@@ -43,6 +43,7 @@ export interface Tx {
   changed(change: Change): void;
   configured(rev: number): void;
   queued(due: number): void;
+  recordChanged(key: Key<'record'>): void;
 }
 
 /** A row that others name and that must be there. Throws RowDamaged when it is not. */
@@ -57,6 +58,7 @@ export interface Notices {
   readonly changes: readonly Change[];
   readonly rev: number | null;
   readonly due: number | null;
+  readonly records: readonly Key<'record'>[];
 }
 
 export interface Batch extends Tx {
@@ -85,7 +87,7 @@ export function createBatch(reader: Reader): Batch {
   const seen = new Map<string, Uint8Array>();
   let recounted = false;
   let undo: { at: Map<string, Written>; name: string; was: Written | undefined }[] = [];
-  let told: Told = { changes: [], rev: null, due: null };
+  let told: Told = { changes: [], rev: null, due: null, records: [] };
   const tableMap = (table: TableName): Map<string, Written> => {
     let map = tables.get(table);
     if (!map) tables.set(table, (map = new Map()));
@@ -127,16 +129,17 @@ export function createBatch(reader: Reader): Batch {
     queued(due) {
       told.due = told.due === null ? due : Math.min(told.due, due);
     },
+    recordChanged: (key) => void told.records.push(key),
     command(run, keep) {
       undo = [];
-      const before: Told = { changes: [], rev: told.rev, due: told.due };
-      const mark = told.changes.length;
+      const before = { rev: told.rev, due: told.due };
+      const marks = { changes: told.changes.length, records: told.records.length };
       const back = (): void => {
         for (const { at, name, was } of undo.reverse()) {
           if (was) at.set(name, was);
           else at.delete(name);
         }
-        told = { ...before, changes: told.changes.slice(0, mark) };
+        told = { ...before, changes: told.changes.slice(0, marks.changes), records: told.records.slice(0, marks.records) };
       };
       let kept = false;
       try {
@@ -178,6 +181,7 @@ interface Told {
   changes: Change[];
   rev: number | null;
   due: number | null;
+  records: Key<'record'>[];
 }
 
 function writtenBetween(map: ReadonlyMap<string, Written> | undefined, from: string, to: string): [string, Written][] {

@@ -174,3 +174,17 @@ export function resolvers(reader: Reader): Endpoint[] {
   }
   return found;
 }
+
+/** One record of a portal. */
+export const record = (reader: Reader, kind: number, id: string): Row<'record'> | undefined => getRow(reader, 'record', { kind, id });
+
+/** Records whose id starts with `prefix`, by id; with `after`, those behind it (before it, when `reverse`). */
+export function records(
+  reader: Reader,
+  kind: number,
+  prefix: string,
+  { after, reverse, limit }: { readonly after?: string; readonly reverse: boolean; readonly limit: number },
+): { readonly id: string; readonly row: Row<'record'> }[] {
+  const edge = after === undefined ? {} : reverse ? { before: { kind, id: after } } : { from: { kind, id: `${after}\u0000` } };
+  return [...scanRows(reader, 'record', [kind, prefix], { reverse, limit, ...edge })].map(({ key, row }) => ({ id: key.id, row }));
+}

@@ -8,10 +8,11 @@ import { createMailbox, deleteMailbox, renameMailbox, subscribeMailbox } from '.
 import { append, claimRecent, copy, expunge, store } from './message.ts';
 import { mend, mendBody, scrubbed } from './mend.ts';
 import { claimQueue, reportQueue } from './queue.ts';
+import { changeRecords } from './record.ts';
 import type { Command } from './site.ts';
 import { appendTransfer, beginTransfer, collect, dropTransfer } from './transfer.ts';
 
-type Direct = 'subscribe' | 'readersGone' | 'stats' | 'compact' | 'compacting';
+type Direct = 'subscribe' | 'readersGone' | 'stats' | 'compact' | 'compacting' | 'publish';
 export type CommandName = Exclude<CallName<StoreProtocol>, Direct>;
 
 export const commands: { readonly [K in CommandName]: Command<K> } = {
@@ -36,6 +37,7 @@ export const commands: { readonly [K in CommandName]: Command<K> } = {
   rehash,
   authFailed,
   authSucceeded,
+  changeRecords,
   collect,
   scrubbed,
   mend,

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { program, root } from './source.ts';
 
-const order = ['actors', 'storage', 'protocols', 'tree.ts', 'cli', 'mailsite.ts'] as const;
+const order = ['actors', 'storage', 'protocols', 'uplink', 'tree.ts', 'cli', 'mailsite.ts'] as const;
 const layer = (path: string): number => order.indexOf((path.includes('/') ? path.slice(0, path.indexOf('/')) : path) as (typeof order)[number]);
 const arrows = program.flatMap((file) => file.imports.map((to) => ({ from: file.path, to })));
 
-test('STYLE 10: imports run from right to left: actors < storage < protocols < tree.ts < cli < mailsite.ts', () => {
+test('STYLE 10: imports run from right to left: actors < storage < protocols < uplink < tree.ts < cli < mailsite.ts', () => {
   const wrong = arrows.filter(({ from, to }) => to !== 'package.json' && (layer(to) < 0 || layer(to) > layer(from)));
   expect(wrong).toEqual([]);
 });

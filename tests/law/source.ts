@@ -26,7 +26,7 @@ const find = (...patterns: string[]): SourceFile[] =>
     .map(read);
 
 /** What becomes dist/mailsite. */
-export const program = find('mailsite.ts', 'tree.ts', '{actors,storage,protocols,cli}/**/*.ts');
+export const program = find('mailsite.ts', 'tree.ts', '{actors,storage,protocols,uplink,cli}/**/*.ts');
 export const tests = find('tests/**/*.ts');
 export const everything = [...program, ...find('build.ts', 'vitest.config.ts'), ...tests];
 
