@@ -7,7 +7,9 @@ import type { World } from '../../actors/world.ts';
 import { parseEndpoint } from '../../storage/addresses.ts';
 import type { Reader } from '../../storage/engine.ts';
 import type { StoreProtocol } from '../../storage/messages.ts';
+import { respondObjects } from './objects.ts';
 import { Busy, openRecords, type Records } from './records.ts';
+import { pruneForever } from './timeline.ts';
 
 /** What every part of a portal is given. */
 export interface Portal {
@@ -39,15 +41,16 @@ export async function portalRole(options: PortalOptions): Promise<never> {
     hostname: at.address,
     port: at.port,
     reusePort: true,
-    maxRequestBodySize: limits.portalRequest,
+    maxRequestBodySize: limits.sealedObject, // of a parked object; all else has limits of its own
     fetch: (request) => respond(portal, request),
   });
-  return new Promise(() => {});
+  return pruneForever(portal);
 }
 
 async function respond(portal: Portal, request: Request): Promise<Response> {
   const { pathname } = new URL(request.url);
   try {
+    if (pathname === '/v1/objects' || pathname.startsWith('/v1/objects/')) return await respondObjects(portal, request);
     const found = await portal.records.get('portal');
     return Response.json({ path: pathname, portal: found?.portal ?? null }, { status: 404 });
   } catch (error) {
