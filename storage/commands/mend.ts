@@ -1,5 +1,5 @@
-// Damage and its mending. Guarantees: what is mended says what the rows that it derives from say, in one commit, with the
-// digest counted anew; a row that cannot be derived soundly now is left as it is, and stays on the list of damage.
+// Damage and its mending. Guarantees: what is mended says what the rows that it derives from say, in one commit, which also
+// says that the digest is to be counted anew (recount.ts); a row that cannot be derived soundly now is left as it is, and stays on the list of damage.
 
 import type { Answer, Refusal } from '../../actors/wire.ts';
 import type { Document } from '../document.ts';
