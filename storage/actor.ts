@@ -150,6 +150,7 @@ export const storage = actor({
     authSucceeded: (state, ask) => submit(state, 'authSucceeded', ask),
     collect: (state, ask) => collectSparing(state, ask),
     scrubbed: (state, ask) => submit(state, 'scrubbed', ask),
+    damaged: (state, ask) => submit(state, 'damaged', ask),
     mend: (state, ask) => (isDigest(ask.key) ? recountDigest(state) : submit(state, 'mend', ask)),
     mendBody: (state, ask) => submit(state, 'mendBody', ask),
     compact: (state, ask) => compact(state, ask.now),

@@ -21,6 +21,10 @@ export const scrubbed: Command<'scrubbed'> = (tx, { now, next, rows, bodies, fou
   const done = next.length === 0;
   const sum = { rows: begun.rows + rows, bodies: begun.bodies + bodies, found: begun.found + found.length };
   tx.put('scrub', {}, { next, startedAt: begun.startedAt, finishedAt: done ? now : begun.finishedAt, ...sum });
+  return damaged(tx, { now, found });
+};
+
+export const damaged: Command<'damaged'> = (tx, { now, found }) => {
   for (const { table, key, what } of found) {
     const known = unlessDamaged(() => tx.get('damage', nameOf(key)));
     tx.put('damage', nameOf(key), { table, key, what: what.slice(0, 500), foundAt: known?.foundAt ?? now, tries: known?.tries ?? 0 });

@@ -16,6 +16,8 @@ export interface Stored {
 export interface Place {
   /** For people. */
   readonly url: string;
+  /** Is what is read from it paid for? */
+  readonly far?: true;
   /** Atomic and durable when resolved; writing the same again is fine. The octets must not change meanwhile. */
   put(name: string, octets: Uint8Array): Promise<void>;
   /** The octets belong to the caller. */

@@ -329,6 +329,71 @@ test('any octet changed anywhere in a place is found, and the next snapshot heal
   expect((await verifyPresence(shelf, last as string, true, () => {})).problems).toEqual([]);
 });
 
+test('a catalog that has rotted is put anew, though nothing changed', async () => {
+  const store = await siteWithKeys();
+  const shelf = new Shelf();
+  await store.ok('deliver', { mails: [mailOf(contentOf('one', 40_000), [[1, 'INBOX']])] });
+  const { manifest } = await snap(store, shelf);
+  const [hash] = manifest.catalog;
+  const name = `objects/${hash.slice(0, 2)}/${hash}`;
+  const bad = new Uint8Array(shelf.objects.get(name) as Uint8Array);
+  bad[bad.length - 1] = (bad.at(-1) as number) ^ 1;
+  shelf.objects.set(name, bad);
+  expect(await snap(store, shelf)).toMatchObject({ kind: 'base', healed: 1 });
+  expect((await verifyPresence(shelf, (await manifestNames(shelf)).at(-1) as string, true, () => {})).problems).toEqual([]);
+});
+
+describe('a body that has not its hash', () => {
+  const spoil = (store: TestStore, blob: number, n = 1): (() => void) => {
+    const key = encodeKey('chunk', { blob, n });
+    const was = store.engine.get(key) as Uint8Array;
+    const bad = was.slice();
+    bad[50] = (bad[50] as number) ^ 1;
+    store.engine.rows.apply([[key, bad]]);
+    return () => store.engine.rows.apply([[key, was]]);
+  };
+  const blobs = (store: TestStore): number[] => store.messages(1, 'INBOX').map(({ blob }) => blob);
+  const made = async (mails: number) => {
+    const store = await siteWithKeys();
+    for (let i = 0; i < mails; i++) await store.ok('deliver', { mails: [mailOf(randomMail(i, 60_000), [[1, 'INBOX']])] });
+    return { store, shelf: new Shelf() };
+  };
+
+  test('never takes the place of the good copy of an older pack', async () => {
+    const { store, shelf } = await made(5);
+    await snap(store, shelf);
+    const sound = rowsOf(store.engine);
+    const [, blob = 0] = blobs(store);
+    const heal = spoil(store, blob);
+    // twice: the pack is small, and each base makes it anew
+    for (let i = 0; i < 2; i++)
+      expect(await snap(store, shelf, true)).toMatchObject({ kind: 'base', damaged: [{ blob, what: 'the body does not have its hash' }] });
+    expect(rowsOf(await restored(shelf, keyOf(store)))).toEqual(sound);
+    heal();
+    expect((await snap(store, shelf, true)).damaged).toEqual([]);
+    expect(rowsOf(await restored(shelf, keyOf(store)))).toEqual(sound);
+  });
+
+  test('is kept as it is where there is no other copy, and goes again when it is mended: into the next increment, and into a base', async () => {
+    for (const full of [false, true]) {
+      const { store, shelf } = await made(25); // a pack that is worth keeping
+      const heal = spoil(store, blobs(store)[1] ?? 0);
+      expect((await snap(store, shelf)).damaged).toHaveLength(1);
+      const { row } = { row: rowsOf(store.engine) };
+      const manifest = await readManifest(shelf, (await manifestNames(shelf)).at(-1) as string);
+      const engine = memoryEngine();
+      const { problems } = await restoreSnapshot(engine, await openSnapshot(shelf, manifest, keyOf(store)), { world: testWorld(), lineage: 'r', deep: true });
+      expect(problems).toHaveLength(1);
+      expect(rowsOf(engine)).toEqual(row);
+      heal();
+      const { blob = 0, n = 0, chunk } = { blob: blobs(store)[1], n: 1, chunk: store.engine.get(encodeKey('chunk', { blob: blobs(store)[1] ?? 0, n: 1 })) };
+      await store.ok('mendBody', { blob, first: n, chunks: [chunk as Uint8Array], last: true });
+      expect(await snap(store, shelf, full)).toMatchObject({ kind: full ? 'base' : 'increment', damaged: [] });
+      expect(rowsOf(await restored(shelf, keyOf(store)))).toEqual(rowsOf(store.engine));
+    }
+  });
+});
+
 test('pruning follows manifests: what stays restores, what nobody names goes, the last good one never', async () => {
   const store = await siteWithKeys();
   const shelf = new Shelf();
