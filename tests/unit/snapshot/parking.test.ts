@@ -1,14 +1,18 @@
 // A site that parks itself, over days of a clock that the test turns: what goes or rots at the place is found without
 // anybody asking, told, and put anew.
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { limits } from '../../../actors/limits.ts';
 import { encodeKey, getRow } from '../../../storage/rows.ts';
+import { createSnapshot } from '../../../storage/snapshot/create.ts';
 import { keysFor } from '../../../storage/snapshot/keys.ts';
-import { manifestNames } from '../../../storage/snapshot/manifest.ts';
-import { parkForever } from '../../../storage/snapshot/parking.ts';
+import { type Manifest, manifestName, manifestNames, objectName } from '../../../storage/snapshot/manifest.ts';
+import { lastGoodParked, parkForever } from '../../../storage/snapshot/parking.ts';
 import { listed } from '../../../storage/scrub.ts';
-import type { Place } from '../../../storage/snapshot/place.ts';
+import { openPlace, type Place } from '../../../storage/snapshot/place.ts';
 import { lookOver } from '../../../storage/snapshot/round.ts';
 import { verifyPresence } from '../../../storage/snapshot/verify.ts';
 import { contentOf, documentOf, mailOf, type TestStore, type TestWorld, testStore } from '../storage/fixture.ts';
@@ -89,6 +93,31 @@ test('an object that went is missed within the hour, though no mail comes, and i
   expect(logged('snapshot.notGood')).toMatchObject([{ fields: { to: 'shelf', goodCommit: null } }]);
   expect(logged('snapshot.healed')).toMatchObject([{ fields: { objects: 1 } }]);
   expect(logged('snapshot.failed')).toEqual([]);
+});
+
+test('status learns which is the last good one', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mailsite-parking-'));
+  try {
+    const parking = { to: folder, everySeconds: 60, s3: null };
+    const store = await testStore({ document: documentOf({ snapshots: parking }) });
+    await store.ok('makeKeys', await keysFor(store.world, undefined));
+    const place = await openPlace(folder, { world: store.world });
+    expect(await lastGoodParked(store.world, store.engine, parking)).toBeNull();
+    const made: Manifest[] = [];
+    for (let i = 0; i < 3; i++) {
+      await store.ok('deliver', { mails: [mailOf(contentOf(`mail ${i}`, 9_000), [[1, 'INBOX']])] });
+      const options = { now: (store.world.time += 1_000), full: i === 1, lookBack: false };
+      made.push((await createSnapshot(store.engine.snapshot(), place, options)).manifest);
+    }
+    const said = async () => (await lastGoodParked(store.world, store.engine, parking))?.commit;
+    expect(await said()).toBe(made[2]?.commit);
+    await place.remove(objectName(made[2]?.increments.at(-1)?.objects[0]?.[0] ?? ''));
+    expect(await said()).toBe(made[1]?.commit);
+    await place.put(manifestName(made[1]?.lineage ?? '', made[1]?.commit ?? 0), new Uint8Array([123]));
+    expect(await said()).toBe(made[0]?.commit);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('what has rotted is found within a week, whichever it is, and put anew', async () => {
