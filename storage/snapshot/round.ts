@@ -4,7 +4,8 @@
 
 import { limits } from '../../actors/limits.ts';
 import type { World } from '../../actors/world.ts';
-import type { Place } from './place.ts';
+import { rottenObjects } from './manifest.ts';
+import type { Place, Stored } from './place.ts';
 
 /** Objects lie on as many shelves as there are first octets of a hash. */
 const shelves = 256;
@@ -22,20 +23,19 @@ const pauseMs = 50;
 
 /** The hashes of the objects of one shelf which are not what their names say. Throws what the place throws. */
 export async function lookOver(world: Pick<World, 'sleep' | 'random'>, place: Place, shelf: number): Promise<string[]> {
-  const names: string[] = [];
+  const found: Stored[] = [];
   const prefix = `objects/${(shelf % shelves).toString(16).padStart(2, '0')}/`;
-  for await (const { name } of place.list(prefix)) if (/\/[0-9a-f]{64}$/.test(name)) names.push(name);
+  for await (const stored of place.list(prefix)) if (/\/[0-9a-f]{64}$/.test(stored.name)) found.push(stored);
   const rotten: string[] = [];
   const [a = 0, b = 0] = world.random(2);
   const first = place.far === true ? a * 256 + b : 0; // another share each time
   let octets = 0;
-  for (let i = 0; i < names.length && !(place.far === true && octets >= limits.placeLookOctets); i++) {
-    const name = names[(first + i) % names.length] as string;
-    const found = await place.get(name);
-    if (found === null) continue; // pruned meanwhile
-    octets += found.length;
+  for (let i = 0; i < found.length && !(place.far === true && octets >= limits.placeLookOctets); i++) {
+    const { name, size } = found[(first + i) % found.length] as Stored;
+    octets += size;
     const hash = name.slice(-64);
-    if (new Bun.CryptoHasher('sha256').update(found).digest('hex') !== hash) rotten.push(hash);
+    const bad = (await rottenObjects(place, [[hash, size]])).length > 0;
+    if (bad && (await place.size(name)) !== null) rotten.push(hash); // else it was pruned meanwhile
     await world.sleep(pauseMs);
   }
   return rotten;

@@ -12,7 +12,7 @@ import { keysFor } from '../../../storage/snapshot/keys.ts';
 import { type Manifest, manifestName, manifestNames, objectName } from '../../../storage/snapshot/manifest.ts';
 import { lastGoodParked, parkForever } from '../../../storage/snapshot/parking.ts';
 import { listed } from '../../../storage/scrub.ts';
-import { openPlace, type Place } from '../../../storage/snapshot/place.ts';
+import { openPlace, type Place, PlaceError } from '../../../storage/snapshot/place.ts';
 import { lookOver } from '../../../storage/snapshot/round.ts';
 import { verifyPresence } from '../../../storage/snapshot/verify.ts';
 import { contentOf, documentOf, mailOf, type TestStore, type TestWorld, testStore } from '../storage/fixture.ts';
@@ -136,6 +136,24 @@ test('what has rotted is found within a week, whichever it is, and put anew', as
   expect(logged('snapshot.failed')).toEqual([]);
 });
 
+test('what the disk of the place cannot read any more is put anew, manifest and catalog and all', async () => {
+  const { shelf, until, logged, good } = await parked(6 * 3_600);
+  const { get, put } = shelf;
+  const dead = new Set(shelf.objects.keys());
+  const objectsOnly = [...dead].filter((name) => name.startsWith('objects/'));
+  shelf.get = async (name) => {
+    if (dead.has(name)) throw new PlaceError(`${name}: EIO`);
+    return get.call(shelf, name);
+  };
+  shelf.put = async (name, octets) => {
+    await put.call(shelf, name, octets);
+    dead.delete(name);
+  };
+  await until(() => objectsOnly.every((name) => !dead.has(name) || !shelf.objects.has(name)), 10 * 24 * hour);
+  expect(await good()).toBe(true);
+  expect(logged('snapshot.failed')).toEqual([]);
+});
+
 test('a look at a bucket reads a bounded number of octets, another share each time; a look at a disk reads all', async () => {
   const octets = new Uint8Array(10 * 1024 * 1024);
   const names = Array.from({ length: 30 }, (_, i) => `objects/07/07${String(i).padStart(62, '0')}`);
@@ -145,7 +163,7 @@ test('a look at a bucket reads a bounded number of octets, another share each ti
     ...(far ? { far: true as const } : {}),
     url: 'place',
     put: async () => {},
-    size: async () => null,
+    size: async () => octets.length,
     remove: async () => {},
     async *list(prefix) {
       for (const name of names) if (name.startsWith(prefix)) yield { name, size: octets.length, modifiedMs: 0 };
