@@ -91,33 +91,17 @@ export function signManifest(dataKey: Uint8Array, fields: Unsigned, secrets: Sec
 
 export const writeManifest = (place: Place, m: Manifest): Promise<void> => place.put(manifestName(m.lineage, m.commit), utf8(JSON.stringify(m)));
 
-/** Throws Damaged for what a disk holds and cannot read any more. What fails because all of the place does is a PlaceError. */
-async function octetsOf(place: Place, name: string): Promise<Uint8Array | null> {
-  try {
-    return await place.get(name);
-  } catch (error) {
-    // of a bucket it is the way there that fails
-    if (!(error instanceof PlaceError) || place.far === true || (await place.size(name)) === null) throw error;
-    throw new Damaged(`${name} cannot be read: ${error.message}`);
-  }
-}
-
 /** False: there are snapshots of this lineage with another key, and only this record opens them; nothing was written. */
 export async function writeLineage(place: Place, dataKey: Uint8Array, lineage: string, createdAt: number, wrapped: string): Promise<boolean> {
   const own = signer(dataKey);
   const record = { format: 1 as const, lineage, createdAt, signer: own.publicKey, wrapped: [wrapped] };
   const octets = utf8(JSON.stringify({ ...record, signature: own.sign(utf8(JSON.stringify(record))) }));
-  const there = await octetsOf(place, lineageName(lineage)).catch(unreadable);
+  const there = await place.get(lineageName(lineage));
   if (there !== null && Buffer.from(there).equals(octets)) return true;
   const another = there !== null && ![own.publicKey, null].includes(signerOf(lineage, there));
   if (another && (await manifestNames(place, lineage)).length > 0) return false;
   await place.put(lineageName(lineage), octets);
   return true;
-}
-
-function unreadable(error: unknown): null {
-  if (error instanceof Damaged) return null;
-  throw error;
 }
 
 function parse<T>(what: string, schema: z.ZodType<T>, octets: Uint8Array): T {
@@ -135,7 +119,7 @@ function parse<T>(what: string, schema: z.ZodType<T>, octets: Uint8Array): T {
 
 /** The record of a lineage, or null. Throws Damaged. */
 export async function readLineage(place: Place, lineage: string): Promise<LineageRecord | null> {
-  const octets = await octetsOf(place, lineageName(lineage));
+  const octets = await place.get(lineageName(lineage));
   return octets && lineageRecord(lineage, octets);
 }
 
@@ -158,7 +142,7 @@ function signerOf(lineage: string, octets: Uint8Array): string | null {
 
 /** A manifest whose signature holds. `lineages`: records that were read already. Throws Damaged. */
 export async function readManifest(place: Place, name: string, lineages = new Map<string, LineageRecord>()): Promise<Manifest> {
-  const octets = await octetsOf(place, name);
+  const octets = await place.get(name);
   if (octets === null) throw new Damaged(`${name} is not there`);
   const m = parse(name, manifestSchema, octets);
   if (name !== manifestName(m.lineage, m.commit)) throw new Damaged(`${name} is the manifest of another snapshot`);
@@ -190,7 +174,12 @@ export async function writeCatalog(place: Place, dataKey: Uint8Array, catalog: C
 
 /** The octets of an object which are what their name says. Throws Damaged. */
 export async function readObject(place: Place, [hash, size]: Listed): Promise<Uint8Array> {
-  const octets = await octetsOf(place, objectName(hash));
+  const octets = await place.get(objectName(hash)).catch(async (error: unknown) => {
+    // what the disk holds and cannot read any more. A manifest is not given up like that: it may be there the next time, and
+    // who passed over the newest one would take an older copy of the site for the site
+    if (!(error instanceof PlaceError) || !error.medium || (await place.size(objectName(hash))) === null) throw error;
+    throw new Damaged(`${objectName(hash)} cannot be read: ${error.message}`);
+  });
   if (octets === null) throw new Damaged(`${objectName(hash)} is not there`);
   if (octets.length !== size || new Bun.CryptoHasher('sha256').update(octets).digest('hex') !== hash)
     throw new Damaged(`${objectName(hash)} is not what its name says`);

@@ -39,9 +39,13 @@ export interface PlaceOptions {
 }
 
 export class PlaceError extends Error {
-  constructor(message: string) {
+  /** Did the disk itself fail to give or take the octets? */
+  readonly medium: boolean;
+
+  constructor(message: string, medium = false) {
     super(message);
     this.name = 'PlaceError';
+    this.medium = medium;
   }
 }
 
