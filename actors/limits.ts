@@ -69,6 +69,10 @@ export const limits = {
   snapshotObject: 8 * MiB,
   /** Objects on their way to the place at the same time. */
   snapshotInFlight: 4,
+  /** Octets that one of the 36 looks a day of the round reads from a bucket. */
+  placeLookOctets: 64 * MiB,
+  /** Octets of a snapshot that is built up in memory, to be verified away from any site. */
+  verifyInMemory: 64 * MiB,
   /** Longest wait before a place that failed is tried again. */
   parkingRetryMs: 600_000,
 

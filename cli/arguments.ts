@@ -26,6 +26,8 @@ export const options = {
   folder: { value: 'NAME', about: 'only this folder of it' },
   message: { value: 'ID', about: 'only the message of this Message-ID' },
   into: { value: 'NAME', about: 'the folder it is put in; empty: where it was' },
+  drill: { value: null, about: 'a rehearsal: the restored site holds its queue and parks nowhere' },
+  all: { value: null, about: 'every snapshot of the place, each object once' },
   'dry-run': { value: null, about: 'only say what would be done' },
   space: { value: null, about: 'where the octets are: by what, by account, by mailbox, and what compact would give back' },
   document: { value: null, about: 'the JSON Schema of the document, not of the tables' },
@@ -59,6 +61,8 @@ export interface Arguments {
   readonly folder: string | undefined;
   readonly message: string | undefined;
   readonly into: string | undefined;
+  readonly drill: boolean;
+  readonly all: boolean;
   readonly dryRun: boolean;
   readonly print: boolean;
   readonly bin: string | undefined;
@@ -110,6 +114,8 @@ export function parseArguments(argv: readonly string[], allowed: readonly Option
     folder: given.get('folder'),
     message: given.get('message'),
     into: given.get('into'),
+    drill: given.has('drill'),
+    all: given.has('all'),
     dryRun: given.has('dry-run'),
     print: given.has('print'),
     bin: given.get('bin'),

@@ -20,6 +20,7 @@ import { sealBatch } from './journal.ts';
 import { Store, type StoreProtocol } from './messages.ts';
 import { knownSchema, schemaVersion } from './migrate.ts';
 import { above, maxRanges, type Ranges, sizeOf } from './ranges.ts';
+import { begun, isDigest, mark, type Recount, step, unmark } from './recount.ts';
 import { getRow, prefixRange, RowDamaged } from './rows.ts';
 import { type Batch, createBatch, type Notices, type Tx } from './tx.ts';
 
@@ -52,8 +53,10 @@ interface State {
   /** Since when there has been no room (monotonic ms), or null. */
   fullSince: number | null;
   /** What runs before the next batch, between two commits. */
-  between: (() => Promise<void>) | null;
+  readonly between: (() => Promise<void>)[];
   compacting: { done: number; total: number } | null;
+  /** How far the digest is counted anew; null: it is not. */
+  recount: Recount | null;
 }
 
 export const storage = actor({
@@ -76,8 +79,9 @@ export const storage = actor({
       batches: 0,
       commands: 0,
       fullSince: null,
-      between: null,
+      between: [],
       compacting: null,
+      recount: null,
     };
     assert((knownSchema(engine) ?? schemaVersion) === schemaVersion, 'a store is migrated before it is served');
     const batch = createBatch(engine);
@@ -146,7 +150,8 @@ export const storage = actor({
     authSucceeded: (state, ask) => submit(state, 'authSucceeded', ask),
     collect: (state, ask) => collectSparing(state, ask),
     scrubbed: (state, ask) => submit(state, 'scrubbed', ask),
-    mend: (state, ask) => submit(state, 'mend', ask),
+    damaged: (state, ask) => submit(state, 'damaged', ask),
+    mend: (state, ask) => (isDigest(ask.key) ? recountDigest(state) : submit(state, 'mend', ask)),
     mendBody: (state, ask) => submit(state, 'mendBody', ask),
     compact: (state, ask) => compact(state, ask.now),
     compacting: ({ compacting }) => compacting ?? { done: 0, total: 0 },
@@ -241,6 +246,40 @@ async function compactBeside(state: State): Promise<Compacted & { heldMs: number
   return { ...octets, heldMs };
 }
 
+/** Counts the digest anew, beside the mail (recount.ts). */
+async function recountDigest(state: State): Promise<Answer<P, 'mend'> | Refusal> {
+  const { engine, world } = state;
+  if (state.recount !== null) return refuse('busy', 'it is being counted already');
+  state.recount = begun;
+  try {
+    while (!(state.recount as Recount).done) {
+      const { batches } = state;
+      await between(state, async () => {
+        engine.refresh();
+        state.recount = step(engine, state.recount as Recount);
+        if (state.recount.done) await counted(state, state.recount);
+      });
+      await world.sleep(state.batches === batches ? pauseMs.idle : pauseMs.busy);
+    }
+    return { how: 'derived' };
+  } catch (error) {
+    if (!(error instanceof DiskFull)) throw error;
+    return refuse('full', error.message);
+  } finally {
+    state.recount = null;
+  }
+}
+
+async function counted(state: State, { digest }: Recount): Promise<void> {
+  const batch = createBatch(state.engine);
+  unmark(batch);
+  batch.counted(digest);
+  const commit = sealBatch(batch);
+  await state.engine.commit(batch.writes());
+  state.commit = commit;
+  state.batches++;
+}
+
 /** EXPUNGE of a large folder is several commits, so that it neither holds up the others nor grows with the folder. What
  *  was removed before a refusal stays removed, and is told. */
 async function expungeInSteps(state: State, ask: Ask<P, 'expunge'>): Promise<AnswerOf<'expunge'> | Refusal> {
@@ -309,13 +348,12 @@ function octetsOf({ chunks, content, mails }: Carries): number {
 function between(state: State, run: () => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
     if (state.dead) return reject(new LinkLost('storage'));
-    state.between = async () => {
-      state.between = null;
+    state.between.push(async () => {
       await run().then(resolve, (error: unknown) => {
         reject(error);
         if (!(error instanceof DiskFull)) throw error;
       });
-    };
+    });
     if (state.running) return;
     state.running = true;
     void pump(state);
@@ -325,8 +363,8 @@ function between(state: State, run: () => Promise<void>): Promise<void> {
 async function pump(state: State): Promise<void> {
   let batch: Waiting[] = [];
   try {
-    while (state.waiting.length > 0 || state.between !== null) {
-      await state.between?.();
+    while (state.waiting.length > 0 || state.between.length > 0) {
+      await state.between.shift()?.();
       if (state.waiting.length === 0) continue;
       batch = gather(state);
       await runBatch(state, batch);
@@ -368,8 +406,10 @@ async function tryBatch(state: State, waiting: readonly Waiting[], reserve = fal
   const answers = waiting.map(({ run }) => batch.command(guarded(run), (answer) => !isRefusal(answer)));
   const notices = batch.notices();
   if (!batch.empty) {
+    if (batch.deferRecount()) mark(batch, state.world.now());
     const commit = sealBatch(batch);
     assert(commit > state.commit, 'commits are numbered upwards');
+    const recount = state.recount && { ...state.recount, digest: batch.digestedUntil(state.recount.digest, state.recount.next) };
     try {
       await engine.commit(batch.writes(), { reserve });
     } catch (error) {
@@ -377,6 +417,7 @@ async function tryBatch(state: State, waiting: readonly Waiting[], reserve = fal
       throw error;
     }
     state.commit = commit;
+    state.recount = recount;
     state.batches++;
     if (!reserve) roomAgain(state);
   }

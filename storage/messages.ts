@@ -77,6 +77,9 @@ const change = record({
   pages: list(u32, 256),
 });
 
+/** Damage: the table, the key of the row (of a body: of its first chunk), and what is wrong with it. */
+const found = list(record({ table: text(40), key: bin(500), what: text(500) }), 1_000);
+
 export const Store = protocol(
   'store',
   {
@@ -182,11 +185,9 @@ export const Store = protocol(
 
     // damage (storage/scrub.ts)
     /** A slice was looked at: where to go on (empty: the end is reached), how much it was, and what was found. */
-    scrubbed: call(
-      90,
-      { now: u53, next: bin(500), rows: u32, bodies: u32, found: list(record({ table: text(40), key: bin(500), what: text(500) }), 1_000) },
-      {},
-    ),
+    scrubbed: call(90, { now: u53, next: bin(500), rows: u32, bodies: u32, found }, {}),
+    /** What somebody else than the scrub found. */
+    damaged: call(135, { now: u53, found }, {}),
     /** Mends one row: from what it derives from, or with `row`, its octets as they were stored (empty: there are none). */
     mend: call(91, { key: bin(500), row: bin(17 * 1024 * 1024) }, { how: oneOf('sound', 'derived', 'given', 'removed', 'no') }),
     /** Chunks of a body that is damaged, in the place of those that are there. `last`: the body is whole again. */

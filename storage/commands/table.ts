@@ -6,7 +6,7 @@ import { applyConfig, authFailed, authSucceeded, makeKeys, putCertificate, rehas
 import { deliver } from './deliver.ts';
 import { createMailbox, deleteMailbox, renameMailbox, subscribeMailbox } from './mailbox.ts';
 import { append, claimRecent, copy, expunge, store } from './message.ts';
-import { mend, mendBody, scrubbed } from './mend.ts';
+import { damaged, mend, mendBody, scrubbed } from './mend.ts';
 import { claimQueue, reportQueue } from './queue.ts';
 import type { Command } from './site.ts';
 import { appendTransfer, beginTransfer, collect, dropTransfer } from './transfer.ts';
@@ -38,6 +38,7 @@ export const commands: { readonly [K in CommandName]: Command<K> } = {
   authSucceeded,
   collect,
   scrubbed,
+  damaged,
   mend,
   mendBody,
 };
