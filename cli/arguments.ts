@@ -27,6 +27,8 @@ export const options = {
   message: { value: 'ID', about: 'only the message of this Message-ID' },
   into: { value: 'NAME', about: 'the folder it is put in; empty: where it was' },
   'dry-run': { value: null, about: 'only say what would be done' },
+  domain: { value: 'DOMAIN', about: 'only this domain' },
+  address: { value: 'ADDR,…', about: 'the public addresses of this machine, where it cannot see them itself' },
   space: { value: null, about: 'where the octets are: by what, by account, by mailbox, and what compact would give back' },
   document: { value: null, about: 'the JSON Schema of the document, not of the tables' },
   print: { value: null, about: 'print the unit and change nothing' },
@@ -59,6 +61,8 @@ export interface Arguments {
   readonly folder: string | undefined;
   readonly message: string | undefined;
   readonly into: string | undefined;
+  readonly domain: string | undefined;
+  readonly address: string | undefined;
   readonly dryRun: boolean;
   readonly print: boolean;
   readonly bin: string | undefined;
@@ -110,6 +114,8 @@ export function parseArguments(argv: readonly string[], allowed: readonly Option
     folder: given.get('folder'),
     message: given.get('message'),
     into: given.get('into'),
+    domain: given.get('domain'),
+    address: given.get('address'),
     dryRun: given.has('dry-run'),
     print: given.has('print'),
     bin: given.get('bin'),
