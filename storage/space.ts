@@ -13,7 +13,7 @@ const most = 10;
 
 /** Octets of rows: their keys and values as they are stored. */
 export interface Part {
-  readonly what: 'bodies' | 'envelopes' | 'indexes' | 'journal' | 'vanished' | 'queue' | 'configuration' | 'garbage' | 'transfers';
+  readonly what: 'bodies' | 'envelopes' | 'indexes' | 'journal' | 'vanished' | 'queue' | 'trace' | 'configuration' | 'garbage' | 'transfers';
   readonly rows: number;
   readonly octets: number;
 }
@@ -67,6 +67,7 @@ function partsOf(reader: Reader, bodies: Bodies): Part[] {
     sum('journal', ['journal']),
     sum('vanished', ['vanished']),
     sum('queue', ['queue', 'queueRecipient', 'queueDue']),
+    sum('trace', ['trace', 'traceEvent', 'traceIndex', 'traceMeter']),
     sum('configuration', ['site', 'config', 'domain', 'address', 'account', 'certificate', 'authFailure', 'lineage', 'recovery', 'damage', 'scrub']),
     { what: 'garbage', rows: garbage, octets: Math.round(garbage * chunkOctets) },
     { what: 'transfers', rows: transfers, octets },

@@ -23,6 +23,8 @@ export interface Parked {
   readonly store: Address<StoreProtocol>;
   readonly view: Reader & { snapshot(): Snapshot };
   readonly open?: typeof openPlace;
+  /** Told each time that all there is is parked. */
+  readonly parked?: (nowMs: number) => void;
 }
 
 /** The newest snapshot of this site's history where it parks itself, or what is wrong with the place. */
@@ -72,6 +74,7 @@ export async function parkForever(site: Parked): Promise<never> {
       parking = config(view)?.document.snapshots ?? null;
       if (parking !== null) waitMs = parking.everySeconds * 1_000;
       at = parking && (await parkNext(site, parking, at));
+      if (parking !== null) site.parked?.(world.now());
       failures = 0;
     } catch (error) {
       if (!(error instanceof PlaceError || error instanceof Damaged || error instanceof Forked || error instanceof LinkLost || error instanceof RowDamaged))
