@@ -113,7 +113,7 @@ function families(site: Site, machine: Machine, counted: Counted, store: Pulse |
   const gauge = (name: string, help: string, value: number | null): Family => family('gauge', name, help, [{ value }]);
   const seconds = (ms: number): number => Math.max(0, Math.round(ms / 1_000));
   return [
-    counter('commit', 'Number of the newest durable commit of the site', store?.commit ?? null),
+    gauge('commit', 'Number of the newest durable commit of the site', store?.commit ?? null),
     counter('batches_total', 'Commits since the store process began', store?.batches ?? null),
     counter('commands_total', 'Commands that the store answered since its process began', store?.commands ?? null),
     gauge('store_up', '1: the store answers', store === null ? 0 : 1),

@@ -29,7 +29,8 @@ type Status = keyof typeof reasons;
 
 /** Answers the one request of a connection and ends it. */
 export async function respond(world: World, connection: Connection, pages: Pages): Promise<void> {
-  const request = await receive(world, connection);
+  const reader = new LineReader(connection, world);
+  const request = await receive(world, reader);
   if (request === null) return connection.destroy();
   if (typeof request === 'number') send(connection, request, 'text/plain', `${reasons[request]}\n`, true);
   else {
@@ -38,10 +39,12 @@ export async function respond(world: World, connection: Connection, pages: Pages
     else send(connection, page.status, page.type, page.text, request.body);
   }
   connection.end();
-  // until the peer has read it and closed: what it says meanwhile is nothing to us
-  const timer = world.after(limits.lingerMs, () => connection.destroy());
-  while ((await connection.read()) !== null);
-  timer.cancel();
+  // until the peer has read it and closed, for a while: what it says meanwhile is nothing to us
+  const until = world.monotonicMs() + limits.lingerMs;
+  for (let left = limits.lingerMs; left > 0; left = until - world.monotonicMs()) {
+    const more = await reader.chunk(limits.readChunk, left);
+    if (more === null || more === 'timeout') break;
+  }
   connection.destroy();
 }
 
@@ -52,8 +55,7 @@ interface Request {
 }
 
 /** Null: there is nobody to answer. */
-async function receive(world: World, connection: Connection): Promise<Request | Status | null> {
-  const reader = new LineReader(connection, world);
+async function receive(world: World, reader: LineReader): Promise<Request | Status | null> {
   const until = world.monotonicMs() + limits.httpRequestMs;
   const lines: string[] = [];
   for (;;) {

@@ -78,8 +78,8 @@ export class Conversation {
   refused(from: string, to: string, reply: string): void {
     const { world } = this.site;
     const { address } = this.connection.remote;
-    const code = reply.slice(0, 9);
-    const words = reply.slice(10);
+    const end = reply.indexOf(' ', 4);
+    const [code, words] = [reply.slice(0, end), reply.slice(end + 1)];
     world.log('smtp.refused', { session: this.id, remote: address, from, ...(to === '' ? {} : { to }), code, reason: words });
     this.site.refused({ at: world.now(), envelopeFrom: from, address: to, ip: address, helo: this.greeting?.name ?? '', code, words, count: 1 });
   }
