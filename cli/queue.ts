@@ -159,7 +159,7 @@ const notThere = (id: Id): Failure =>
 function drawMessage(m: Message, now: number): string {
   const head = table(
     [
-      ['message', `${m.id}, ${visible(m.messageId) || 'no Message-ID'}`],
+      ['message', `${m.id}, ${m.messageId === '' ? 'without a Message-ID' : `<${visible(m.messageId)}>`}`],
       ['from', visible(m.from) || '<>'],
       ['came', `${span(now - m.arrivedAt)} ago, ${size(m.size)}`],
       ['given up', m.expiresAt <= now ? 'after the next attempt' : `in ${span(m.expiresAt - now)}`],

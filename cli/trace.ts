@@ -52,7 +52,7 @@ function drawRefusal(r: TracedRefusal): string {
 }
 
 function drawMessage(m: TracedMessage): string {
-  const lines = [bold(visible(m.messageId === '' ? 'a message without a Message-ID' : m.messageId))];
+  const lines = [bold(m.messageId === '' ? 'A message without a Message-ID' : `<${visible(m.messageId)}>`)];
   for (const event of m.events) lines.push(`  ${time(event.at)}  ${sentence(m, event)}`);
   if (m.waiting.length > 0) lines.push(`  now                  waits in the queue as ${m.queue}: ${addresses(m.waiting)}`);
   if (m.held.length > 0) lines.push(`  now                  held in the queue as ${m.queue}: ${addresses(m.held)}`);

@@ -247,7 +247,7 @@ export const tables = {
     32,
     { bucket: 'u32', of: 'u64', trace: 'u64' },
     {},
-    'who looks for an address or a Message-ID: of is 53 bits of its SHA-256, bucket is trace / 1024, so that rows come and go together',
+    'who looks for an address or a Message-ID: of is 53 bits of its SHA-256, bucket is trace / 1024, so that rows come and go together. The collector writes it, of many messages at once',
   ),
   traceMeter: table(
     33,
@@ -255,6 +255,7 @@ export const tables = {
     {
       first: u53,
       next: u53,
+      indexed: u53,
       firstRefused: u32,
       nextRefused: u32,
       octets: u53,
@@ -265,7 +266,7 @@ export const tables = {
       bounced: u53,
       deleted: u53,
     },
-    'traces are those of [first, next), refusals likewise; octets: about how long both are; what was counted since the site began',
+    'traces are those of [first, next), in the index those of [first, indexed); refusals likewise; octets: about how long both are; what was counted since the site began',
   ),
 } as const;
 

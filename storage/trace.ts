@@ -10,6 +10,7 @@ import { getRow, type Row, scanRows, unlessDamaged } from './rows.ts';
 /** Traces of one bucket of the index, for good. */
 const bucketSize = 1_024;
 export const bucketOf = (trace: number): number => Math.floor(trace / bucketSize);
+export const startOf = (bucket: number): number => bucket * bucketSize;
 
 /** A Message-ID with and without its brackets is one. */
 const bare = (id: string): string => id.trim().replace(/^<(.*)>$/s, '$1');
@@ -68,6 +69,7 @@ export interface TraceEvent {
 export interface TracedMessage {
   readonly trace: number;
   readonly at: number;
+  /** Without its brackets; empty: it has none. */
   readonly messageId: string;
   readonly from: string;
   /** Recipients as they were named. */
@@ -114,6 +116,7 @@ export interface TraceQuestion {
 const noMeter: Row<'traceMeter'> = {
   first: 1,
   next: 1,
+  indexed: 1,
   firstRefused: 1,
   nextRefused: 1,
   octets: 0,
@@ -141,12 +144,22 @@ export function trace(reader: Reader, question: TraceQuestion): Traced {
   };
 }
 
-function lookUp(reader: Reader, { about, since }: TraceQuestion, limit: number): { trace: number; head: Row<'trace'> }[] {
-  const { first, next } = traceMeter(reader);
+interface Found {
+  readonly trace: number;
+  readonly head: Row<'trace'>;
+}
+
+function lookUp(reader: Reader, { about, since }: TraceQuestion, limit: number): Found[] {
+  const { first, next, indexed } = traceMeter(reader);
+  const found: Found[] = [];
+  // what the collector has not put into the index yet
+  for (const { key, row: head } of scanRows(reader, 'trace', [], { reverse: true, skipDamaged: true, from: { trace: indexed }, before: { trace: next } })) {
+    if (head.at < since || found.length >= limit) return found;
+    if (isAbout(reader, head, about)) found.push({ trace: key.trace, head });
+  }
   const keys = new Set([keyOfAddress(about), keyOfMessageId(about)]);
-  const found: { trace: number; head: Row<'trace'> }[] = [];
-  for (let bucket = bucketOf(next - 1); bucket >= bucketOf(first); bucket--) {
-    const newest = headOf(reader, Math.min(next - 1, (bucket + 1) * bucketSize - 1));
+  for (let bucket = bucketOf(indexed - 1); bucket >= bucketOf(first); bucket--) {
+    const newest = headOf(reader, Math.min(indexed, startOf(bucket + 1)) - 1);
     if (newest !== undefined && newest.at < since) break;
     const ids = new Set<number>();
     for (const of of keys) for (const { key } of scanRows(reader, 'traceIndex', [bucket, of], { skipDamaged: true })) ids.add(key.trace);
@@ -180,7 +193,7 @@ function messageOf(reader: Reader, id: number, head: Row<'trace'>): TracedMessag
   return {
     trace: id,
     at: head.at,
-    messageId: head.messageId,
+    messageId: bare(head.messageId),
     from: head.envelopeFrom,
     to: head.named.length > 0 ? head.named : [...head.remote, ...head.placed.map((p) => addressOf(reader, p.account))],
     size: head.size,

@@ -35,7 +35,6 @@ export function deliverMail(tx: Tx, mail: Mail, now: number, expiryMs: number): 
   const blob = claim(tx, mail.content, refs);
   if (typeof blob !== 'number') return blob;
   const placed: Placed[] = [];
-  const addresses: string[] = [];
   for (const to of mail.local) {
     const account = tx.get('account', { account: to.account });
     if (!account?.present || !account.enabled) return refuse('noSuchAccount', `account ${to.account} takes no mail`);
@@ -47,10 +46,9 @@ export function deliverMail(tx: Tx, mail: Mail, now: number, expiryMs: number): 
     const uid = addMessages(tx, { account: to.account, mailbox }, [message]);
     charge(tx, to.account, mail.content.size, 1);
     placed.push({ account: to.account, mailbox, uid });
-    addresses.push(account.address);
   }
   const queue = mail.remote.length > 0 ? enqueue(tx, mail, blob, now, expiryMs, nextTrace(tx)) : 0;
-  traceMail(tx, mail, now, queue, placed, addresses);
+  traceMail(tx, mail, now, queue, placed);
   return { queue, placed };
 }
 

@@ -6,7 +6,7 @@ import { limits } from '../../actors/limits.ts';
 import type { Answer } from '../../actors/wire.ts';
 import type { StoreProtocol } from '../messages.ts';
 import { type Row, unlessDamaged } from '../rows.ts';
-import { bucketOf, keysOf, weightOf } from '../trace.ts';
+import { bucketOf, keysOf, startOf, weightOf } from '../trace.ts';
 import type { Tx } from '../tx.ts';
 import type { Mail } from './deliver.ts';
 import type { Command } from './site.ts';
@@ -16,7 +16,20 @@ type Kind = Row<'traceEvent'>['kind'];
 
 /** Null: it is damaged, and nothing is remembered until it is mended. */
 function meterOf(tx: Tx): Meter | null {
-  const none = { first: 1, next: 1, firstRefused: 1, nextRefused: 1, octets: 0, received: 0, refused: 0, delivered: 0, deferred: 0, bounced: 0, deleted: 0 };
+  const none = {
+    first: 1,
+    next: 1,
+    indexed: 1,
+    firstRefused: 1,
+    nextRefused: 1,
+    octets: 0,
+    received: 0,
+    refused: 0,
+    delivered: 0,
+    deferred: 0,
+    bounced: 0,
+    deleted: 0,
+  };
   const read = unlessDamaged(() => ({ row: tx.get('traceMeter', {}) }));
   return read === undefined ? null : (read.row ?? none);
 }
@@ -24,8 +37,8 @@ function meterOf(tx: Tx): Meter | null {
 /** The number of the next trace; 0: nothing can be remembered now. */
 export const nextTrace = (tx: Tx): number => meterOf(tx)?.next ?? 0;
 
-/** The message under `nextTrace`. `addresses`: of the accounts it was placed in. `queue`: 0 where nothing goes out. */
-export function traceMail(tx: Tx, mail: Mail, now: number, queue: number, placed: Row<'trace'>['placed'], addresses: readonly string[]): void {
+/** The message under `nextTrace`. `queue`: 0 where nothing goes out. */
+export function traceMail(tx: Tx, mail: Mail, now: number, queue: number, placed: Row<'trace'>['placed']): void {
   const meter = meterOf(tx);
   if (meter === null) return;
   const { origin, content, envelopeFrom, account } = mail;
@@ -34,8 +47,6 @@ export function traceMail(tx: Tx, mail: Mail, now: number, queue: number, placed
   const head = { at: now, queue, account, session, ip, helo, tls, size: content.size, messageId: content.info.messageId, envelopeFrom, named, placed, remote };
   const id = meter.next;
   tx.put('trace', { trace: id }, head);
-  const bucket = bucketOf(id);
-  for (const of of keysOf(head, addresses)) tx.put('traceIndex', { bucket, of, trace: id }, {});
   tx.put('traceMeter', {}, { ...meter, next: id + 1, octets: meter.octets + weightOf(head), received: meter.received + (ip === '' ? 0 : 1) });
 }
 
@@ -92,6 +103,36 @@ function forgetRefused(tx: Tx, meter: { -readonly [K in keyof Meter]: Meter[K] }
   const row = unlessDamaged(() => tx.get('traceEvent', key));
   if (row !== undefined) meter.octets = Math.max(0, meter.octets - weightOf(row));
   tx.delete('traceEvent', key);
+}
+
+/**
+ * Puts into the index what came since the last time; a lookup reads the rest one by one. So accepting a message writes its
+ * own row only, and rows of the index are written side by side. What is left of `room`; 0 or less: there may be more.
+ */
+export function indexTrace(tx: Tx, room: number): number {
+  const meter = meterOf(tx);
+  if (meter === null) return room;
+  const addresses = new Map<number, string>();
+  const addressOf = (account: number): string => {
+    const known = addresses.get(account) ?? unlessDamaged(() => tx.get('account', { account }))?.address ?? '';
+    addresses.set(account, known);
+    return known;
+  };
+  let left = room;
+  let indexed = Math.max(meter.indexed, meter.first);
+  for (; left > 0 && indexed < meter.next; indexed++) {
+    const head = unlessDamaged(() => tx.get('trace', { trace: indexed }));
+    left--;
+    if (head === undefined) continue;
+    const keys = keysOf(
+      head,
+      head.placed.map((p) => addressOf(p.account)),
+    );
+    for (const of of keys) tx.put('traceIndex', { bucket: bucketOf(indexed), of, trace: indexed }, {});
+    left -= keys.size;
+  }
+  if (indexed !== meter.indexed) tx.put('traceMeter', {}, { ...meter, indexed });
+  return left;
 }
 
 type Most = Readonly<Record<'traceAgeMs' | 'traceMessages' | 'traceOctets', number>>;
@@ -160,7 +201,10 @@ export function recountTrace(tx: Tx, known: Meter | undefined): Meter {
   }
   if (known !== undefined) return { ...known, octets };
   const counted = { received: 0, refused: 0, delivered: 0, deferred: 0, bounced: 0, deleted: 0 };
-  return { first: Math.max(1, first), next: last + beyond, firstRefused: Math.max(1, firstRefused), nextRefused: lastRefused + 1, octets, ...counted };
+  let bucket = 0;
+  for (const { key } of tx.scan('traceIndex', [], { reverse: true, limit: 1, skipDamaged: true })) bucket = key.bucket;
+  const indexed = Math.max(1, first, startOf(bucket));
+  return { first: Math.max(1, first), next: last + beyond, indexed, firstRefused: Math.max(1, firstRefused), nextRefused: lastRefused + 1, octets, ...counted };
 }
 
 /** After a row of it was mended. */
