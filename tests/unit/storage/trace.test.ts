@@ -160,8 +160,8 @@ async function collectAll(): Promise<void> {
 }
 
 test.each([
-  ['number', { traceMessages: 1_500, traceOctets: 1e12 }],
-  ['size', { traceMessages: 1e9, traceOctets: 600_000 }],
+  ['number', { traceMessages: 1_200, traceOctets: 1e12 }],
+  ['size', { traceMessages: 1e9, traceOctets: 440_000 }],
 ])('the oldest go when there are too many by %s, their index too', async (_by, most) => {
   for (let i = 0; i < 2_500; i += 100) await Promise.all(Array.from({ length: 100 }, (_, j) => send(['a@one.test'], `m${i + j}`)));
   await collectAll();
@@ -177,7 +177,7 @@ test.each([
   const { first, next, octets } = traceMeter(store.engine);
   expect(next - first).toBeLessThanOrEqual(most.traceMessages);
   expect(octets).toBeLessThanOrEqual(most.traceOctets);
-  expect(octets).toBeGreaterThan(0.9 * Math.min(most.traceOctets, (1_500 / 2_500) * before.octets));
+  expect(octets).toBeGreaterThan(0.9 * Math.min(most.traceOctets, (1_200 / 2_500) * before.octets));
   const [oldest] = store.engine.keys(new Uint8Array([32]), new Uint8Array([33]));
   expect(Buffer.from(oldest as Uint8Array).readUInt32BE(1)).toBe(Math.floor(first / 1_024));
   expect(ask('<m0@example.test>').messages).toEqual([]);
