@@ -147,6 +147,7 @@ export const storage = actor({
     rehash: (state, ask) => submit(state, 'rehash', ask),
     authFailed: (state, ask) => submit(state, 'authFailed', ask),
     authSucceeded: (state, ask) => submit(state, 'authSucceeded', ask),
+    indexTrace: (state, ask) => submit(state, 'indexTrace', ask),
     collect: (state, ask) => collectSparing(state, ask),
     recordRefused: (state, ask) => submit(state, 'recordRefused', ask),
     holdQueue: (state, ask) => submit(state, 'holdQueue', ask),

@@ -231,6 +231,8 @@ export const Store = protocol(
     // housekeeping
     /** Removes garbage and unclaimed transfers older than `transferAgeMs`; call again while `more`. */
     collect: call(80, { now: u53, transferAgeMs: u53 }, { chunks: u32, more: bool }),
+    /** Makes a part of the traces that came quick to find; call again while `more`. */
+    indexTrace: call(127, {}, { more: bool }),
     /** A process of this site ended without goodbye: its reader slots are freed. */
     readersGone: call(81, {}, {}),
     stats: call(82, {}, { commit: u53, queued: u32, batches: u53, commands: u53, full: bool }),

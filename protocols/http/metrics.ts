@@ -36,7 +36,12 @@ export async function serveMetrics(site: Site, row: ChildRow, port: number, mach
       await acceptAt({ address: LOOPBACK, port }, (connection) => {
         if (open >= row.max) return connection.destroy();
         open++;
-        startChild(world, { ...row, onCrash: forget }, () => respond(world, connection, pages).finally(() => open--));
+        startChild(world, { ...row, onCrash: forget }, () =>
+          respond(world, connection, pages).finally(() => {
+            open--;
+            connection.destroy();
+          }),
+        );
       });
       world.log('listener.open', { name: row.name, address: LOOPBACK, port });
       return await new Promise<never>(() => {});

@@ -10,7 +10,7 @@ import { mend, mendBody, scrubbed } from './mend.ts';
 import { claimQueue, reportQueue } from './queue.ts';
 import type { Command } from './site.ts';
 import { deleteQueue, holdQueue, releaseQueue, retryQueue } from './tend.ts';
-import { recordRefused } from './trace.ts';
+import { indexTrace, recordRefused } from './trace.ts';
 import { appendTransfer, beginTransfer, collect, dropTransfer } from './transfer.ts';
 
 type Direct = 'subscribe' | 'readersGone' | 'stats' | 'compact' | 'compacting' | 'tellSessions' | 'pulse';
@@ -43,6 +43,7 @@ export const commands: { readonly [K in CommandName]: Command<K> } = {
   mend,
   mendBody,
   recordRefused,
+  indexTrace,
   holdQueue,
   releaseQueue,
   retryQueue,

@@ -107,18 +107,18 @@ function forgetRefused(tx: Tx, meter: { -readonly [K in keyof Meter]: Meter[K] }
 
 /**
  * Puts into the index what came since the last time; a lookup reads the rest one by one. So accepting a message writes its
- * own row only, and rows of the index are written side by side. What is left of `room`; 0 or less: there may be more.
+ * own row only, and rows of the index are written side by side.
  */
-export function indexTrace(tx: Tx, room: number): number {
+export const indexTrace: Command<'indexTrace'> = (tx) => {
   const meter = meterOf(tx);
-  if (meter === null) return room;
+  if (meter === null) return { more: false };
   const addresses = new Map<number, string>();
   const addressOf = (account: number): string => {
     const known = addresses.get(account) ?? unlessDamaged(() => tx.get('account', { account }))?.address ?? '';
     addresses.set(account, known);
     return known;
   };
-  let left = room;
+  let left: number = limits.collectPerCommit;
   let indexed = Math.max(meter.indexed, meter.first);
   for (; left > 0 && indexed < meter.next; indexed++) {
     const head = unlessDamaged(() => tx.get('trace', { trace: indexed }));
@@ -132,8 +132,8 @@ export function indexTrace(tx: Tx, room: number): number {
     left -= keys.size;
   }
   if (indexed !== meter.indexed) tx.put('traceMeter', {}, { ...meter, indexed });
-  return left;
-}
+  return { more: indexed < meter.next };
+};
 
 type Most = Readonly<Record<'traceAgeMs' | 'traceMessages' | 'traceOctets', number>>;
 

@@ -11,7 +11,7 @@ import { RowDamaged } from '../rows.ts';
 import type { Tx } from '../tx.ts';
 import { countOf, dropTransfer as drop, release } from './blob.ts';
 import { type Command, takeId } from './site.ts';
-import { indexTrace, pruneTrace } from './trace.ts';
+import { pruneTrace } from './trace.ts';
 
 export const beginTransfer: Command<'beginTransfer'> = (tx, { now }) => {
   const transfer = takeId(tx, 'nextBlob');
@@ -69,7 +69,6 @@ export const collect = (tx: Tx, { now, transferAgeMs, alive }: Collect): Answer<
   }
   room = forgetFailures(tx, now, room);
   room = pruneTrace(tx, now, room);
-  room = indexTrace(tx, room);
   return { chunks: removed, more: room <= 0 };
 };
 

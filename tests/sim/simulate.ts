@@ -363,6 +363,7 @@ class Simulation {
       const answer = granted(await site.store.ask('collect', { now: site.world.now(), transferAgeMs: 0 }), 'collect');
       more = 'more' in answer && answer.more;
     }
+    for (let more = true; more; ) ({ more } = granted(await site.store.ask('indexTrace', {}), 'indexTrace') as { more: boolean });
     site.view.refresh();
     for (const table of ['transfer', 'garbage'] as const) {
       const { from, to } = prefixRange(table);

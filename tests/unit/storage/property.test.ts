@@ -39,6 +39,7 @@ const command = fc.oneof(
   { weight: 1, arbitrary: fc.tuple(fc.constant('recordRefused'), fc.nat(3)) },
   { weight: 1, arbitrary: fc.tuple(fc.constant('transfer'), fc.nat(40)) },
   { weight: 1, arbitrary: fc.tuple(fc.constant('collect')) },
+  { weight: 1, arbitrary: fc.tuple(fc.constant('indexTrace')) },
   { weight: 1, arbitrary: fc.tuple(fc.constant('config'), fc.constantFrom(0, 5_000, 500_000), fc.boolean()) },
   { weight: 1, arbitrary: fc.tuple(fc.constant('time'), fc.nat(2_000)) },
   { weight: 1, arbitrary: fc.tuple(fc.constant('restart')) },
@@ -134,6 +135,8 @@ async function send(s: TestStore, c: Command): Promise<unknown> {
     }
     case 'transfer':
       return stream(s, contentOf('left', 41 * limits.chunk), c[1] as number);
+    case 'indexTrace':
+      return ask('indexTrace', {});
     case 'collect':
       return ask('collect', { transferAgeMs: 500 });
     case 'config': {

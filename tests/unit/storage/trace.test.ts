@@ -157,6 +157,7 @@ test('what is old goes, in small steps, by the collector', async () => {
 /** All that the collector has to do. */
 async function collectAll(): Promise<void> {
   while ((await store.ok('collect', { transferAgeMs: 1_000 })).more);
+  while ((await store.ok('indexTrace', {})).more);
 }
 
 test.each([
