@@ -195,6 +195,33 @@ export const limits = {
   /** After that long, what a crashed put left in a folder is removed. */
   placeLeftoverMs: 3_600_000,
 
+  // what is remembered of messages
+  traceAgeMs: 30 * 24 * 3_600_000,
+  traceMessages: 1_000_000,
+  traceOctets: 512 * MiB,
+  /** Deferrals of one message that are told; its end always is. */
+  traceEvents: 1_000,
+  /** Rows of refused mail: the oldest go, whatever their age. */
+  traceRefused: 100_000,
+  /** Refusals that a process gathers for one commit; what is more is counted together. */
+  refusedGathered: 200,
+  refusedEveryMs: 5_000,
+  /** So often while there are many. */
+  refusedFloodMs: 60_000,
+  traceFound: 1_000,
+  /** Recipients of the queue that one command of an administrator changes. */
+  queueTended: 1_000,
+
+  // the page of numbers
+  httpLine: 2 * KiB,
+  httpFields: 100,
+  httpRequestMs: 5_000,
+  httpConnections: 20,
+  /** How often an edge tells of its sessions. */
+  sessionsEveryMs: 5_000,
+  /** How old numbers may be that are counted row by row. */
+  countedMs: 5_000,
+
   // the document
   document: 16 * MiB,
   accounts: 100_000,

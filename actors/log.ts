@@ -12,6 +12,7 @@ export const events = {
   'actor.crash': { level: 'error', fields: ['actor', 'error', 'stack'] },
   'actor.budget': { level: 'error', fields: ['actor', 'restarts', 'seconds'] },
   'listener.open': { level: 'info', fields: ['name', 'address', 'port'] },
+  'listener.failed': { level: 'warn', fields: ['name', 'address', 'port', 'error'] },
   'listener.full': { level: 'warn', fields: ['name', 'limit'] },
   'link.lost': { level: 'warn', fields: ['to', 'error'] },
   'store.open': { level: 'info', fields: ['engine', 'commit', 'ms'] },

@@ -54,6 +54,7 @@ export async function runSite(options: RunOptions): Promise<void> {
       String(index),
       '--supervisor',
       String(process.pid),
+      ...(options.portOffset > 0 ? ['--port-offset', String(options.portOffset)] : []),
       ...(options.demo ? ['--demo'] : []),
       ...(options.engine !== undefined ? ['--engine', options.engine] : []),
     ],

@@ -35,6 +35,8 @@ const sound = { skipDamaged: true } as const;
 interface Destination {
   readonly domain: string;
   recipients: number;
+  /** Of those: held by an administrator. */
+  held: number;
   /** When the oldest message for it came, the next attempt: ms since the epoch. */
   oldest: number;
   nextAttempt: number;
@@ -127,6 +129,7 @@ function queueByDomain(view: Reader): Destination[] {
     if (found === undefined) byDomain.set(row.domain, destination(row, arrived));
     else {
       found.recipients++;
+      if (row.held > 0) found.held++;
       found.oldest = Math.min(found.oldest, arrived);
       found.nextAttempt = Math.min(found.nextAttempt, row.due);
       if (row.attempts >= found.attempts && row.lastError !== '') found.lastError = lastError(row);
@@ -140,6 +143,7 @@ type Recipient = RowOf<(typeof tables)['queueRecipient']>;
 const destination = (row: Recipient, arrived: number): Destination => ({
   domain: row.domain,
   recipients: 1,
+  held: row.held > 0 ? 1 : 0,
   oldest: arrived,
   nextAttempt: row.due,
   attempts: row.attempts,
@@ -199,7 +203,7 @@ const queueTable = (rows: readonly Destination[], now: number): string =>
       d.domain,
       String(d.recipients),
       span(now - d.oldest),
-      d.nextAttempt <= now ? 'now' : `in ${span(d.nextAttempt - now)}`,
+      d.held === d.recipients ? 'held' : d.nextAttempt <= now ? 'now' : `in ${span(d.nextAttempt - now)}`,
       d.lastError || '-',
     ]),
   ]);

@@ -44,6 +44,8 @@ interface State {
   /** Live transfers: others are dead. */
   readonly transfers: Map<number, Transfer>;
   readonly linked: Set<number>;
+  /** What each edge says of its sessions, by its link. */
+  readonly sessions: Map<number, Ask<P, 'tellSessions'>['open']>;
   readonly waiting: Waiting[];
   running: boolean;
   dead: boolean;
@@ -72,6 +74,7 @@ export const storage = actor({
       subscribers: new Map(),
       transfers: new Map(),
       linked: new Set(),
+      sessions: new Map(),
       waiting: [],
       running: false,
       dead: false,
@@ -149,13 +152,31 @@ export const storage = actor({
     rehash: (state, ask) => submit(state, 'rehash', ask),
     authFailed: (state, ask) => submit(state, 'authFailed', ask),
     authSucceeded: (state, ask) => submit(state, 'authSucceeded', ask),
+    indexTrace: (state, ask) => submit(state, 'indexTrace', ask),
     collect: (state, ask) => collectSparing(state, ask),
+    recordRefused: (state, ask) => submit(state, 'recordRefused', ask),
+    holdQueue: (state, ask) => submit(state, 'holdQueue', ask),
+    releaseQueue: (state, ask) => submit(state, 'releaseQueue', ask),
+    retryQueue: (state, ask) => submit(state, 'retryQueue', ask),
+    deleteQueue: (state, ask) => claiming(state, ask, submit(state, 'deleteQueue', ask)),
     scrubbed: (state, ask) => submit(state, 'scrubbed', ask),
     damaged: (state, ask) => submit(state, 'damaged', ask),
     mend: (state, ask) => (isDigest(ask.key) ? recountDigest(state) : submit(state, 'mend', ask)),
     mendBody: (state, ask) => submit(state, 'mendBody', ask),
     compact: (state, ask) => compact(state, ask.now),
     compacting: ({ compacting }) => compacting ?? { done: 0, total: 0 },
+    tellSessions(state, { open }, peer) {
+      state.sessions.set(peer.id, open);
+      tie(state, peer);
+      return {};
+    },
+    pulse: (state) => ({
+      commit: state.commit,
+      batches: state.batches,
+      commands: state.commands,
+      full: state.fullSince !== null,
+      open: sessionsOf(state),
+    }),
   },
 });
 
@@ -179,6 +200,7 @@ function tie(state: State, peer: Peer<P>): void {
   peer.onGone(() => {
     state.linked.delete(peer.id);
     state.subscribers.delete(peer.id);
+    state.sessions.delete(peer.id);
     for (const [transfer, { owner }] of state.transfers) {
       if (owner !== peer.id) continue;
       state.transfers.delete(transfer);
@@ -186,6 +208,12 @@ function tie(state: State, peer: Peer<P>): void {
       submit(state, 'dropTransfer', { transfer }).catch(() => {});
     }
   });
+}
+
+function sessionsOf({ sessions }: State): Ask<P, 'tellSessions'>['open'] {
+  const sum = new Map<string, number>();
+  for (const open of sessions.values()) for (const row of open) sum.set(row.protocol, (sum.get(row.protocol) ?? 0) + row.sessions);
+  return [...sum].slice(0, 20).map(([protocol, count]) => ({ protocol, sessions: count }));
 }
 
 /** A transfer that its owner goes on with stays, however long it takes; one that stands still is nobody's from now on. */

@@ -13,7 +13,7 @@ const most = 10;
 
 /** Octets of rows: their keys and values as they are stored. */
 export interface Part {
-  readonly what: 'bodies' | 'envelopes' | 'indexes' | 'journal' | 'vanished' | 'queue' | 'configuration' | 'garbage' | 'transfers';
+  readonly what: 'bodies' | 'envelopes' | 'indexes' | 'journal' | 'vanished' | 'queue' | 'trace' | 'configuration' | 'garbage' | 'transfers';
   readonly rows: number;
   readonly octets: number;
 }
@@ -68,6 +68,7 @@ function partsOf(reader: Reader, bodies: Bodies): Part[] {
     sum('vanished', ['vanished']),
     sum('queue', ['queue', 'queueRecipient', 'queueDue']),
     sum('configuration', ['site', 'config', 'domain', 'address', 'account', 'certificate', 'dkim', 'authFailure', 'lineage', 'recovery', 'damage', 'scrub']),
+    sum('trace', ['trace', 'traceEvent', 'traceIndex', 'traceMeter']),
     { what: 'garbage', rows: garbage, octets: Math.round(garbage * chunkOctets) },
     { what: 'transfers', rows: transfers, octets },
   ];

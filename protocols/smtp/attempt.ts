@@ -9,7 +9,7 @@ import type { Resolver } from '../dns/resolver.ts';
 import { contentOf, Intake, IntakeFailed } from '../mime/intake.ts';
 import { unpackParts } from '../mime/parts.ts';
 import type { Site } from '../site.ts';
-import type { Mail } from './bounce.ts';
+import { type Mail, madeHere } from './bounce.ts';
 import { openClient, type Outgoing, type Sent, SmtpClient } from './client.ts';
 import { failed, later, type Verdict } from './reply.ts';
 import { type Destination, hopsOf, hostsOf } from './route.ts';
@@ -27,6 +27,8 @@ export interface Attempted {
   readonly verdicts: readonly Verdict[];
   /** The host that answered, or the last that did not. */
   readonly host: string;
+  /** Its address; empty: none was tried. */
+  readonly ip: string;
   readonly tls: string;
   /** Will the next host report further (RFC 3461 §5.2.1)? */
   readonly dsn: boolean;
@@ -49,6 +51,7 @@ export function pendingOf(site: Site, queue: number, numbers: readonly number[])
 const everyone = (pending: Pending, verdict: Verdict, rest: Partial<Attempted> = {}): Attempted => ({
   verdicts: pending.recipients.map(() => verdict),
   host: '',
+  ip: '',
   tls: '',
   dsn: false,
   local: null,
@@ -81,6 +84,7 @@ export async function attempt(
   const deadline = site.world.monotonicMs() + limits.outboundAttemptMs;
   const verdicts: Verdict[] = [];
   let host = '';
+  let ip = '';
   let reached = false;
   for (const candidate of hosts) {
     host = candidate.name;
@@ -92,6 +96,7 @@ export async function attempt(
     for (const hop of hops) {
       const leftMs = deadline - site.world.monotonicMs();
       if (leftMs <= 0) break;
+      ip = hop.endpoint.address;
       const opened = await openClient(site.world, hop, ourName(site));
       if (opened instanceof SmtpClient) {
         reached = true;
@@ -103,18 +108,20 @@ export async function attempt(
       }
       verdicts.push(opened);
       // RFC 5321 §6.3: further hosts would only lead back here.
-      if (opened.status === '5.4.6') return everyone(pending, opened, { host });
+      if (opened.status === '5.4.6') return everyone(pending, opened, { host, ip });
     }
   }
   // Gone for good only when no host holds out hope (RFC 7504 §3).
   const verdict = verdicts.find((v) => v.kind === 'later') ?? verdicts.at(-1) ?? later('4.4.1', 'no host could be tried in time');
-  return everyone(pending, verdict, { host, unreachable: reached ? null : verdict });
+  return everyone(pending, verdict, { host, ip, unreachable: reached ? null : verdict });
 }
 
 function answered(verdicts: readonly Verdict[], client: SmtpClient): Attempted {
   const reusable = client.reusable;
   if (!reusable) client.destroy();
-  return { verdicts, host: client.hop.host, tls: client.tls, dsn: client.offers('DSN'), local: null, client: reusable ? client : null, unreachable: null };
+  const { host, endpoint } = client.hop;
+  const dsn = client.offers('DSN');
+  return { verdicts, host, ip: endpoint.address, tls: client.tls, dsn, local: null, client: reusable ? client : null, unreachable: null };
 }
 
 async function sendWithin(site: Site, client: SmtpClient, message: Outgoing, withinMs: number): Promise<Sent> {
@@ -210,7 +217,19 @@ async function deliverHere(site: Site, pending: Pending): Promise<Attempted> {
   const content = await copyOf(site, pending, prefix);
   if (content === null) return everyone(pending, later('4.3.0', 'the message could not be stored'));
   const { ret, envid, smtputf8, eightBit, account, envelopeFrom } = row;
-  const mail: Mail = { envelopeFrom, content, local, remote, ret, envid, smtputf8, eightBit, account, skip: prefix.length };
+  const mail: Mail = {
+    envelopeFrom,
+    content,
+    local,
+    remote,
+    ret,
+    envid,
+    smtputf8,
+    eightBit,
+    account,
+    skip: prefix.length,
+    origin: madeHere(pending.recipients.map((r) => r.row.address)),
+  };
   return { ...everyone(pending, failed('5.1.1', '')), verdicts, local: mail };
 }
 

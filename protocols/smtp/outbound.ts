@@ -185,7 +185,9 @@ async function runJob(state: State, lane: Lane, job: Job, client: SmtpClient | n
     return client;
   }
   const known = state.down.get(lane.to.key);
-  if (known && known.untilMs > start) {
+  // whoever asked for another try wants one: retryQueue lets the waits begin anew
+  const asked = pending.recipients.some(({ row }) => row.attempts === 0 && row.lastCode !== '');
+  if (known && known.untilMs > start && !asked) {
     await report(site, pending, unreached(pending, known.verdict), 0);
     return client;
   }
@@ -209,6 +211,7 @@ async function runJob(state: State, lane: Lane, job: Job, client: SmtpClient | n
 const unreached = (pending: Pending, verdict: Verdict): Attempted => ({
   verdicts: pending.recipients.map(() => verdict),
   host: '',
+  ip: '',
   tls: '',
   dsn: false,
   local: null,

@@ -12,6 +12,7 @@ import { chunkCount, declaredSize } from '../bodies.ts';
 import { limits } from '../../actors/limits.ts';
 import { tally } from './folder.ts';
 import { type Command, site } from './site.ts';
+import { recount, recountTrace } from './trace.ts';
 
 const nameOf = (key: Uint8Array): Key<'damage'> => ({ of: new Uint8Array(new Bun.CryptoHasher('sha256').update(key).digest()) });
 
@@ -44,6 +45,7 @@ export const mend: Command<'mend'> = (tx, { key: octets, row: given }) => {
   if (how !== 'no') {
     tx.recount();
     tx.delete('damage', nameOf(octets));
+    if (table === 'trace' || table === 'traceEvent') recount(tx);
     if (table === 'page') recountMailbox(tx, (key as Key<'page'>).mailbox);
     return { how };
   }
@@ -111,6 +113,11 @@ const derivations: Derivations = {
   certificate: () => null,
   damage: () => null,
   scrub: () => null,
+  // what it told of is as it is
+  trace: () => null,
+  traceEvent: () => null,
+  traceIndex: () => ({}),
+  traceMeter: (tx) => recountTrace(tx, undefined),
 };
 
 function documentOf(tx: Tx): Document | undefined {

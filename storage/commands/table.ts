@@ -9,9 +9,11 @@ import { append, claimRecent, copy, expunge, store } from './message.ts';
 import { damaged, mend, mendBody, scrubbed } from './mend.ts';
 import { claimQueue, reportQueue } from './queue.ts';
 import type { Command } from './site.ts';
+import { deleteQueue, holdQueue, releaseQueue, retryQueue } from './tend.ts';
+import { indexTrace, recordRefused } from './trace.ts';
 import { appendTransfer, beginTransfer, collect, dropTransfer } from './transfer.ts';
 
-type Direct = 'subscribe' | 'readersGone' | 'stats' | 'compact' | 'compacting';
+type Direct = 'subscribe' | 'readersGone' | 'stats' | 'compact' | 'compacting' | 'tellSessions' | 'pulse';
 export type CommandName = Exclude<CallName<StoreProtocol>, Direct>;
 
 export const commands: { readonly [K in CommandName]: Command<K> } = {
@@ -42,6 +44,12 @@ export const commands: { readonly [K in CommandName]: Command<K> } = {
   damaged,
   mend,
   mendBody,
+  recordRefused,
+  indexTrace,
+  holdQueue,
+  releaseQueue,
+  retryQueue,
+  deleteQueue,
 };
 
 /** Commands that free room, or let others free it: on a full disk they are tried alone, and may use the reserve. */
@@ -53,4 +61,5 @@ export const frugal: ReadonlySet<CommandName> = new Set<CommandName>([
   'store',
   'claimQueue',
   'reportQueue',
+  'deleteQueue',
 ]);

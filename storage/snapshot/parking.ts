@@ -37,6 +37,8 @@ export interface Parked {
   readonly store: Address<StoreProtocol>;
   readonly view: Reader & { snapshot(): Snapshot };
   readonly open?: typeof openPlace;
+  /** Told each time that all there is is parked. */
+  readonly parked?: (nowMs: number) => void;
 }
 
 /** The newest snapshot of this site's history where it parks itself, or what is wrong with the place. */
@@ -103,6 +105,7 @@ async function parkInTurn(site: Parked, shared: Shared): Promise<never> {
       if (parking !== null) waitMs = parking.everySeconds * 1_000;
       at = parking && (await parkNext(site, parking, at, shared));
       shared.place = at?.place ?? null;
+      if (parking !== null) site.parked?.(world.now());
       failures = 0;
     } catch (error) {
       if (!(error instanceof PlaceError || error instanceof Damaged || error instanceof Forked || error instanceof LinkLost || error instanceof RowDamaged))

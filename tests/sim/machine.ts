@@ -10,6 +10,7 @@ import { imapSession } from '../../protocols/imap/session.ts';
 import type { ListenerKind, Session, Site, WorkProtocol } from '../../protocols/site.ts';
 import { keyring } from '../../protocols/dkim/keyring.ts';
 import { runOutbound } from '../../protocols/smtp/outbound.ts';
+import { refusalGatherer } from '../../protocols/smtp/refusals.ts';
 import { smtpSession } from '../../protocols/smtp/session.ts';
 import { storage } from '../../storage/actor.ts';
 import type { Engine } from '../../storage/engine.ts';
@@ -224,7 +225,7 @@ export class Machine {
     const address = impatient(link.address);
     const store = plants.store?.(address, role) ?? address;
     const changes = changeFeed(world, store);
-    const site = { world, store, work: this.work(life), view: disk.reader(life), changes, plaintextOnLoopback: true };
+    const site = { world, store, work: this.work(life), view: disk.reader(life), changes, refused: refusalGatherer(world, store), plaintextOnLoopback: true };
     // lost again: the next link resumes
     const client: Client = { life, world, link, site, resume: () => void changes.resume().catch(() => {}) };
     this.clients.set(role, client);

@@ -22,6 +22,9 @@ test('mail, quota and the queue by destination: how many, how old, when next, an
     code: '4.4.1',
     error: 'timed out',
     host: 'mx.far.test',
+    event: 'deferred',
+    ip: '192.0.2.5',
+    tls: '',
   } as const;
   await store.ok('reportQueue', { outcomes: far.map(({ queue, n }) => ({ ...outcome, queue, n })), mails: [] });
 

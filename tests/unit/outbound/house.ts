@@ -109,6 +109,7 @@ export async function house(rows: Rows = {}): Promise<House> {
         eightBit: false,
         skip: prefix.length,
         account: 1,
+        origin: { session: 's.1', ip: '192.0.2.9', helo: 'client.test', tls: '', named: [] },
         ...mail,
       };
       const answer = orFail(await store.ask('deliver', { now: world.now(), expiryMs: limits.queueExpiryMs, mails: [whole] }));
@@ -149,7 +150,7 @@ export const remote = (address: string, notify = 0, orcpt = ''): Mail['remote'][
 
 export function siteOf(world: FakeWorld, store: Address<StoreProtocol>, view: Site['view']): Site {
   const work: Address<WorkProtocol> = { ask: () => Promise.reject(new LinkLost('work')), on: () => () => {} };
-  return { world, store, work, view, changes: { mailbox: () => () => {}, account: () => () => {} }, plaintextOnLoopback: false };
+  return { world, store, work, view, changes: { mailbox: () => () => {}, account: () => () => {} }, refused: () => {}, plaintextOnLoopback: false };
 }
 
 const fixedKeys: Keyring = {
