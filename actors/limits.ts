@@ -164,6 +164,13 @@ export const limits = {
   outboundPaceMs: 50,
   /** Messages sent over one connection. */
   outboundReuse: 100,
+  /** How soon mail is looked at again whose domain has no signing keys yet, and how old it may get until it goes without. */
+  dkimRetryMs: 5_000,
+  dkimWaitMs: 10 * 60_000,
+  /** Fields of one name that a signature covers; a header with more of them is not signed. */
+  dkimFields: 100,
+  /** Octets hashed between two looks at everything else that goes on. */
+  dkimSlice: 1 * MiB,
   /** What a DSN returns of the message: past that only its header, and no more of it than that. */
   returned: 64 * KiB,
   dnsTimeoutMs: 3_000,

@@ -33,6 +33,8 @@ export const events = {
   'store.compactRefused': { level: 'warn', fields: ['error'] },
   'config.applied': { level: 'info', fields: ['rev', 'host', 'domains', 'accounts'] },
   'tls.certificate': { level: 'info', fields: ['host', 'notAfter', 'selfSigned'] },
+  'dkim.keys': { level: 'info', fields: ['domain', 'selectors'] },
+  'dkim.unsigned': { level: 'warn', fields: ['queue', 'domain', 'reason'] },
   'tls.failed': { level: 'info', fields: ['remote', 'error'] },
   'smtp.accepted': { level: 'info', fields: ['session', 'remote', 'from', 'recipients', 'size', 'messageId', 'account', 'queue'] },
   'smtp.refused': { level: 'info', fields: ['session', 'remote', 'from', 'to', 'code', 'reason'] },

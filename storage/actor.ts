@@ -144,6 +144,7 @@ export const storage = actor({
     reportQueue: (state, ask) => claiming(state, ask, submit(state, 'reportQueue', ask)),
     applyConfig: (state, ask) => submit(state, 'applyConfig', ask),
     putCertificate: (state, ask) => submit(state, 'putCertificate', ask),
+    putDkim: (state, ask) => submit(state, 'putDkim', ask),
     makeKeys: (state, ask) => submit(state, 'makeKeys', ask),
     rehash: (state, ask) => submit(state, 'rehash', ask),
     authFailed: (state, ask) => submit(state, 'authFailed', ask),

@@ -182,6 +182,16 @@ export const Store = protocol(
       { now: u53, dataKey: bin(32), wrapped: text(20_000), identity: text(200), recipient: text(200) },
       { lineage: text(64), dataKey: bin(32), wrapped: text(20_000), identity: text(200), recipient: text(200), made: bool },
     ),
+    /** New signing keys of a domain, by selector. One that is there already stays as it is; `added`: how many were not. */
+    putDkim: call(
+      110,
+      {
+        now: u53,
+        domain: text(255),
+        keys: list(record({ selector: text(63), algorithm: oneOf('rsa', 'ed25519'), privateKey: bin(4_096), publicKey: bin(1_024) }), 8),
+      },
+      { added: u32 },
+    ),
 
     // damage (storage/scrub.ts)
     /** A slice was looked at: where to go on (empty: the end is reached), how much it was, and what was found. */

@@ -198,6 +198,12 @@ export const tables = {
     { next: bin(500), startedAt: u53, finishedAt: u53, rows: u53, bodies: u53, found: u32 },
     'how far the scrub of this week is: the key it goes on at (empty: not under way), and what it has looked at and found',
   ),
+  dkim: table(
+    28,
+    { name: 'text' },
+    { algorithm: oneOf('rsa', 'ed25519'), state: oneOf('current', 'next', 'old'), privateKey: bin(4_096), publicKey: bin(1_024), createdAt: u53 },
+    'what mail is signed with, by domain/selector: PKCS #8, and the key as DNS publishes it. current: signs; next: published only; old: was. Stays when its domain leaves the document',
+  ),
 } as const;
 
 export type TableName = keyof typeof tables;

@@ -67,7 +67,7 @@ function partsOf(reader: Reader, bodies: Bodies): Part[] {
     sum('journal', ['journal']),
     sum('vanished', ['vanished']),
     sum('queue', ['queue', 'queueRecipient', 'queueDue']),
-    sum('configuration', ['site', 'config', 'domain', 'address', 'account', 'certificate', 'authFailure', 'lineage', 'recovery', 'damage', 'scrub']),
+    sum('configuration', ['site', 'config', 'domain', 'address', 'account', 'certificate', 'dkim', 'authFailure', 'lineage', 'recovery', 'damage', 'scrub']),
     { what: 'garbage', rows: garbage, octets: Math.round(garbage * chunkOctets) },
     { what: 'transfers', rows: transfers, octets },
   ];

@@ -131,6 +131,16 @@ export function vanishedSince(reader: Reader, mailboxId: number, modseq: number)
 
 export const certificate = (reader: Reader, host: string): CertificateRow | undefined => getRow(reader, 'certificate', { host: host.toLowerCase() });
 
+export interface DkimKey extends Row<'dkim'> {
+  readonly selector: string;
+}
+
+/** The signing keys of a domain in the order of their selectors. One that is damaged signs nothing. */
+export function dkimKeys(reader: Reader, domain: string): DkimKey[] {
+  const found = scanRows(reader, 'dkim', [`${domain}/`], { skipDamaged: true });
+  return [...found].map(({ key, row }) => ({ selector: key.name.slice(domain.length + 1), ...row }));
+}
+
 export const authFailures = (reader: Reader, key: string): Row<'authFailure'> | undefined => getRow(reader, 'authFailure', { key });
 
 /** One message of the outbound queue. */

@@ -4,6 +4,7 @@
 
 import { limits } from '../../actors/limits.ts';
 import { blob, body, config, header, info, queued, resolveAddress } from '../../storage/views.ts';
+import { type Signing, signatureOf } from '../dkim/sign.ts';
 import type { Resolver } from '../dns/resolver.ts';
 import { contentOf, Intake, IntakeFailed } from '../mime/intake.ts';
 import { unpackParts } from '../mime/parts.ts';
@@ -56,10 +57,20 @@ const everyone = (pending: Pending, verdict: Verdict, rest: Partial<Attempted> =
   ...rest,
 });
 
-/** Tries `pending` at `to`. `client`: an idle connection to that destination, which is used first or closed. */
-export async function attempt(site: Site, resolver: Resolver, to: Destination, pending: Pending, client: SmtpClient | null): Promise<Attempted> {
+/**
+ * Tries `pending` at `to`. `client`: an idle connection to that destination, which is used first or closed. `signing`: what
+ * the message is signed with, null: it is not.
+ */
+export async function attempt(
+  site: Site,
+  resolver: Resolver,
+  to: Destination,
+  pending: Pending,
+  client: SmtpClient | null,
+  signing: Signing | null,
+): Promise<Attempted> {
   if (to.kind === 'local') return deliverHere(site, pending);
-  const message = outgoing(site, pending);
+  const message = outgoing(site, pending, signing);
   if (client?.reusable) {
     const sent = await sendWithin(site, client, message, limits.outboundAttemptMs);
     if (sent.kind === 'answered') return answered(sent.verdicts, client);
@@ -118,7 +129,7 @@ const ourName = (site: Site): string => {
   return config(site.view)?.document.host ?? 'localhost';
 };
 
-function outgoing(site: Site, pending: Pending): Outgoing {
+function outgoing(site: Site, pending: Pending, signing: Signing | null): Outgoing {
   site.view.refresh();
   const { row } = pending;
   const stored = blob(site.view, row.blob);
@@ -126,6 +137,7 @@ function outgoing(site: Site, pending: Pending): Outgoing {
   // RFC 6531 §3.4: asked for only where this header, this sender or one of these recipients needs it.
   const international = row.smtputf8 && (!isAscii(header(site.view, row.blob)) || [row.envelopeFrom, ...recipients.map((r) => r.address)].some(wideLocalPart));
   const size = stored?.size ?? 0;
+  const bodies = { whole: () => octets(site, row.blob, row.skip, size), sevenBit: () => sevenBit(site, row.blob, row.skip) };
   return {
     envelopeFrom: row.envelopeFrom,
     recipients,
@@ -134,8 +146,26 @@ function outgoing(site: Site, pending: Pending): Outgoing {
     smtputf8: international,
     ret: row.ret,
     envid: row.envid,
-    body: () => octets(site, row.blob, row.skip, size),
-    sevenBit: () => sevenBit(site, row.blob, row.skip),
+    body: bodies.whole,
+    sevenBit: bodies.sevenBit,
+    signature: signature(site, signing, bodies),
+  };
+}
+
+/** The signature of a message in either form, made once for all hosts that are tried. */
+function signature(
+  site: Site,
+  signing: Signing | null,
+  bodies: { readonly [form in 'whole' | 'sevenBit']: () => (() => Uint8Array | null) | null },
+): Outgoing['signature'] {
+  const known = new Map<string, Uint8Array>();
+  return async (form) => {
+    const found = known.get(form);
+    const next = found === undefined && signing !== null ? bodies[form]() : null;
+    const made =
+      found ?? (next === null || signing === null ? new Uint8Array(0) : await signatureOf(next, signing, site.world.now(), () => site.world.sleep(0)));
+    known.set(form, made);
+    return made;
   };
 }
 

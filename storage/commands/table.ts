@@ -2,7 +2,7 @@
 
 import type { CallName } from '../../actors/wire.ts';
 import type { StoreProtocol } from '../messages.ts';
-import { applyConfig, authFailed, authSucceeded, makeKeys, putCertificate, rehash } from './configuration.ts';
+import { applyConfig, authFailed, authSucceeded, makeKeys, putCertificate, putDkim, rehash } from './configuration.ts';
 import { deliver } from './deliver.ts';
 import { createMailbox, deleteMailbox, renameMailbox, subscribeMailbox } from './mailbox.ts';
 import { append, claimRecent, copy, expunge, store } from './message.ts';
@@ -32,6 +32,7 @@ export const commands: { readonly [K in CommandName]: Command<K> } = {
   reportQueue,
   applyConfig,
   putCertificate,
+  putDkim,
   makeKeys,
   rehash,
   authFailed,

@@ -5,6 +5,7 @@ import { type Address, LinkLost, local, run } from '../../../actors/actor.ts';
 import type { StoreProtocol } from '../../../storage/messages.ts';
 import { contentOf, Intake } from '../../../protocols/mime/intake.ts';
 import type { Addresses, MailExchanges, Resolver } from '../../../protocols/dns/resolver.ts';
+import type { Keyring } from '../../../protocols/dkim/keyring.ts';
 import type { Site, WorkProtocol } from '../../../protocols/site.ts';
 import type { Mail } from '../../../protocols/smtp/bounce.ts';
 import { runOutbound } from '../../../protocols/smtp/outbound.ts';
@@ -13,6 +14,7 @@ import { validateDocument } from '../../../storage/document.ts';
 import { memoryEngine } from '../../../storage/engines/memory.ts';
 import { accountByAddress, body, blob, mailboxByName, pages, queue } from '../../../storage/views.ts';
 import { limits } from '../../../actors/limits.ts';
+import { dkimKeys } from '../../sim/dkimkeys.ts';
 import { FakeWorld } from './network.ts';
 
 export const alice = 'alice@our.test';
@@ -61,7 +63,8 @@ export interface House {
   inbox(address?: string): string[];
   /** What is left in the queue. */
   left(): { to: string; attempts: number; due: number; code: string; error: string; warned: boolean }[];
-  startOutbound(site?: Site): void;
+  /** `keys`: else the same ones for every domain. */
+  startOutbound(site?: Site, keys?: Keyring): void;
 }
 
 const orFail = <T extends object>(answer: T): Exclude<T, { refused: string }> => {
@@ -131,7 +134,7 @@ export async function house(rows: Rows = {}): Promise<House> {
           warned: row.warned,
         })),
       ),
-    startOutbound: (at = site) => void runOutbound(at, resolver),
+    startOutbound: (at = site, keys = fixedKeys) => void runOutbound(at, resolver, keys),
   };
 }
 
@@ -147,6 +150,14 @@ export function siteOf(world: FakeWorld, store: Address<StoreProtocol>, view: Si
   const work: Address<WorkProtocol> = { ask: () => Promise.reject(new LinkLost('work')), on: () => () => {} };
   return { world, store, work, view, changes: { mailbox: () => () => {}, account: () => () => {} }, plaintextOnLoopback: false };
 }
+
+const fixedKeys: Keyring = {
+  current: async () => [
+    { selector: 's1', algorithm: 'rsa', privateKey: dkimKeys.rsaPrivate },
+    { selector: 's2', algorithm: 'ed25519', privateKey: dkimKeys.ed25519Private },
+  ],
+  keep: async () => true,
+};
 
 /** The same store through a link that a test may break. */
 export function through(store: Address<StoreProtocol>, ask: Address<StoreProtocol>['ask']): Address<StoreProtocol> {
