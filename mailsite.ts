@@ -55,6 +55,12 @@ const verbs: Readonly<Record<string, Verb>> = {
     ),
     more: snapshotUsage,
   },
+  dns: verb(
+    'VERB',
+    ['data', 'domain', 'address', 'json'],
+    'records: what to publish in DNS, as zone-file text; check: whether it is published',
+    async (given) => (await import('./cli/dns.ts')).dns(given),
+  ),
   compact: verb('', ['data', 'json'], 'give the room of deleted mail back to the disk, while the site runs', async (given) =>
     (await import('./cli/compact.ts')).compact(given),
   ),

@@ -29,6 +29,8 @@ export const options = {
   drill: { value: null, about: 'a rehearsal: the restored site holds its queue and parks nowhere' },
   all: { value: null, about: 'every snapshot of the place, each object once' },
   'dry-run': { value: null, about: 'only say what would be done' },
+  domain: { value: 'DOMAIN', about: 'only this domain' },
+  address: { value: 'ADDR,…', about: 'the public addresses of this machine, where it cannot see them itself' },
   space: { value: null, about: 'where the octets are: by what, by account, by mailbox, and what compact would give back' },
   document: { value: null, about: 'the JSON Schema of the document, not of the tables' },
   print: { value: null, about: 'print the unit and change nothing' },
@@ -63,6 +65,8 @@ export interface Arguments {
   readonly into: string | undefined;
   readonly drill: boolean;
   readonly all: boolean;
+  readonly domain: string | undefined;
+  readonly address: string | undefined;
   readonly dryRun: boolean;
   readonly print: boolean;
   readonly bin: string | undefined;
@@ -116,6 +120,8 @@ export function parseArguments(argv: readonly string[], allowed: readonly Option
     into: given.get('into'),
     drill: given.has('drill'),
     all: given.has('all'),
+    domain: given.get('domain'),
+    address: given.get('address'),
     dryRun: given.has('dry-run'),
     print: given.has('print'),
     bin: given.get('bin'),

@@ -84,6 +84,7 @@ export async function house(rows: Rows = {}): Promise<House> {
     mx: async (domain) => zone.get(domain) ?? { kind: 'found', implicit: false, hosts: [{ preference: 10, host: `mx.${domain}` }] },
     addresses: async (host) => hosts.get(host) ?? { kind: 'found', addresses: ['192.0.2.1'] },
     txt: async () => ({ kind: 'notFound' }),
+    records: async () => ({ kind: 'none', aliases: [], authentic: false }),
   };
   const apply = async (more: Rows): Promise<void> => void orFail(await store.ask('applyConfig', { now: world.now(), document: documentText(more) }));
   await apply(rows);
