@@ -3,9 +3,10 @@
 
 import { networkInterfaces } from 'node:os';
 import { realWorld, systemResolvers } from '../actors/platform.ts';
-import { allRight, type JudgedRecord, judgeRecords } from '../protocols/dns/judge.ts';
+import { allRight, type Host, type JudgedRecord, judgeRecords } from '../protocols/dns/judge.ts';
 import { wantedRecords, type WantedRecord, zoneText } from '../protocols/dns/records.ts';
 import { resolver } from '../protocols/dns/resolver.ts';
+import type { Lookup } from '../protocols/dns/spf.ts';
 import { isIpAddress, normalizeDomain } from '../storage/addresses.ts';
 import { certificate, config, dkimKeys, resolvers } from '../storage/views.ts';
 import type { Arguments } from './arguments.ts';
@@ -33,20 +34,25 @@ export async function dns(given: Arguments): Promise<number> {
     else print(zoneText(wanted));
     return 0;
   }
-  const judged: JudgedRecord[] = [];
-  // a domain at a time: a site may have thousands, and a resolver only so much patience
-  for (const domain of new Set(wanted.map((record) => record.domain)))
-    judged.push(
-      ...(await judgeRecords(
-        wanted.filter((record) => record.domain === domain),
-        { name: document.host, addresses: addresses.length > 0 ? addresses : published },
-        records,
-      )),
-    );
+  const judged = await judgeAll(wanted, { name: document.host, addresses: addresses.length > 0 ? addresses : published }, records);
   const right = allRight(judged);
   if (given.json) printJson({ ok: right, records: judged });
   else print(draw(judged));
   return right ? 0 : 1;
+}
+
+/** A domain at a time: a site may have thousands, and a resolver only so much patience. */
+async function judgeAll(wanted: readonly WantedRecord[], host: Host, lookup: Lookup): Promise<JudgedRecord[]> {
+  const judged: JudgedRecord[] = [];
+  let ask = lookup;
+  for (const domain of new Set(wanted.map((record) => record.domain))) {
+    const own = wanted.filter((record) => record.domain === domain);
+    const found = await judgeRecords(own, host, ask);
+    judged.push(...found);
+    // nobody answers: the others need not wait for that again
+    if (found.every(({ state }) => state === 'unknown')) ask = async () => ({ kind: 'failed', reason: 'no name server answers' });
+  }
+  return judged;
 }
 
 /** The records of one domain, and the host's own where its name is in that domain. */
