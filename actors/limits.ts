@@ -218,6 +218,7 @@ export function checkLimits(): void {
   assert(limits.pageUids * 44 < 2038, 'an index page stays inside an LMDB leaf');
   assert(limits.keywordsPerMailbox <= 52, 'keywords fit a number');
   assert(limits.queueLeaseMs / 3 > limits.linkWaitMs, 'a renewal may wait for the store to come back');
+  assert(limits.dkimRetryMs < limits.dkimWaitMs && limits.dkimWaitMs < limits.queueExpiryMs, 'mail does not expire for want of a signature');
   assert(limits.smtpLine >= 512 && limits.smtpAuthLine >= 12 * KiB, 'RFC 5321 §4.5.3.1.4, RFC 4954 §4');
   assert(2 * limits.readWaitMs <= limits.heartbeatMissedMs, 'a read that waits for the store is no hang');
   assert(limits.document + 4 * KiB <= limits.readKept, 'a document is kept');
