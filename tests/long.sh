@@ -9,7 +9,7 @@ set -u
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
 
-packages=(swaks libnet-ssleay-perl curl isync neomutt fetchmail postfix knot debootstrap systemd-container strace openssl iproute2 util-linux bsdutils)
+packages=(swaks libnet-ssleay-perl curl isync neomutt fetchmail postfix knot python3-dkim debootstrap systemd-container strace openssl iproute2 util-linux bsdutils)
 parts=(
   'swaks       clients/swaks.test.ts'
   'curl        clients/curl.test.ts'
@@ -18,6 +18,7 @@ parts=(
   'fetchmail   clients/fetchmail.test.ts'
   'node        clients/node.test.ts'
   'postfix     clients/postfix.test.ts'
+  'dns         clients/dns.test.ts'
   'smtp        hostile/smtp.test.ts'
   'imap        hostile/imap.test.ts'
   'flood       hostile/flood.test.ts'

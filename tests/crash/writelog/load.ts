@@ -285,7 +285,20 @@ class Operator {
     if (!row) return;
     const outcome = this.random.pick(['done', 'later', 'later', 'failed'] as const);
     const code = `4.0.${this.random.below(9)}`;
-    const result = { queue, n, outcome, due: Date.now() - 1, warned: false, attempted: true, code, error: 'no', host: 'mx.test' };
+    const result = {
+      queue,
+      n,
+      outcome,
+      due: Date.now() - 1,
+      warned: false,
+      attempted: true,
+      code,
+      error: 'no',
+      host: 'mx.test',
+      event: 'deferred' as const,
+      ip: '',
+      tls: '',
+    };
     const bounce = contentOfParts(Buffer.from(`Subject: bounce ${this.random.next()}\r\n\r\n`), this.random.octets(900));
     const mails = outcome === 'failed' ? [mailOf(bounce, [[shared, 'INBOX']])] : [];
     await this.load.ask('reportQueue', { outcomes: [result], mails }, [`q/${name}`], () => {

@@ -126,6 +126,7 @@ test('a recipient whose row is damaged holds up no other', async () => {
     eightBit: false,
     skip: 0,
     account: 0,
+    origin: { session: '', ip: '', helo: 'client.test', tls: '', named: [] },
   } as const;
   await h.store.ask('deliver', { now, expiryMs: 1_000, mails: [mail] });
   flip('queueRecipient', { queue: 1, n: 0 });

@@ -91,6 +91,7 @@ async function edgeOf(
       view: engine,
       changes,
       work,
+      refused: () => {},
       plaintextOnLoopback: true,
       store: { on: store.on, ask: (kind, message) => (h.ask ?? store.ask)(kind, message) },
     },

@@ -2,6 +2,7 @@
 
 import { type Address, local, run } from '../../../actors/actor.ts';
 import type { ListenerKind, Site, WorkProtocol } from '../../../protocols/site.ts';
+import { refusalGatherer } from '../../../protocols/smtp/refusals.ts';
 import { smtpSession } from '../../../protocols/smtp/session.ts';
 import { storage } from '../../../storage/actor.ts';
 import { memoryEngine } from '../../../storage/engines/memory.ts';
@@ -89,6 +90,7 @@ export async function house(): Promise<House> {
       view: engine,
       changes,
       work,
+      refused: refusalGatherer(world, store),
       plaintextOnLoopback: false,
       store: { on: store.on, ask: (kind, message) => (h.ask ?? store.ask)(kind, message) },
     },

@@ -54,7 +54,7 @@ test('D1: it follows every kind of write: new, changed, removed, blind, and refu
   const inbox = store.mailbox(1, 'INBOX').id;
   await store.ok('deliver', { mails: [mailOf(contentOf('a', 20_000), [[1, 'INBOX']], ['x@one.test'])] });
   recounted();
-  expect(digest().rows).toBe(empty.rows + 7); // page, blob, info, hash, queue, queueRecipient, queueDue
+  expect(digest().rows).toBe(empty.rows + 9); // page, blob, info, hash, queue, queueRecipient, queueDue, trace, traceMeter
   await store.ok('store', { account: 1, mailbox: inbox, uids: [1, 1], mode: 'add', flags: 8, keywords: ['Word'], unchangedSince: null });
   recounted();
   const before = digest();

@@ -93,6 +93,7 @@ export const mailOf = (content: Content, to: readonly (readonly [account: number
   eightBit: false,
   skip: 0,
   account: 0,
+  origin: { session: 's.1', ip: '192.0.2.9', helo: 'client.test', tls: '', named: [] },
 });
 
 type AskOf<K extends keyof P['calls']> = Ask<P, K>;

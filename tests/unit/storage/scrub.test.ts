@@ -7,9 +7,10 @@ import { check } from '../../../storage/check.ts';
 import { memoryEngine } from '../../../storage/engines/memory.ts';
 import type { StoreProtocol } from '../../../storage/messages.ts';
 import { encodeKey, getRow, type Key, prefixRange } from '../../../storage/rows.ts';
+import { digestKey, marked } from '../../../storage/recount.ts';
 import { listed, lookAt, scrubOnce, type Spare } from '../../../storage/scrub.ts';
 import type { TableName } from '../../../storage/schema.ts';
-import { contentOf, mailOf, type TestStore, testStore } from './fixture.ts';
+import { contentOf, documentOf, mailOf, type TestStore, testStore } from './fixture.ts';
 
 let store: TestStore;
 let inbox: number;
@@ -198,4 +199,68 @@ test('it goes on where it was, and a row that was written meanwhile is sound', a
   expect(check(store.engine).problems.some((p) => p.what.startsWith('domain'))).toBe(true);
   await scrub();
   expect(check(store.engine, { deep: true }).problems).toEqual([]);
+});
+
+describe('D1: the digest after a mend', () => {
+  const readers = (): { full: number } => {
+    const seen = { full: 0 };
+    const { range } = store.engine;
+    store.engine.range = (from, to, options) => {
+      const rows = range.call(store.engine, from, to, options);
+      return (function* () {
+        let n = 0;
+        for (const row of rows) {
+          if (++n === 3_000) seen.full++;
+          yield row;
+        }
+      })();
+    };
+    return seen;
+  };
+  const many = async (): Promise<void> => {
+    const accounts = Array.from({ length: 3_000 }, (_, i) => ({ ...documentOf().accounts[0], address: `user${i}@example.test` }));
+    await store.ok('applyConfig', { document: JSON.stringify({ ...documentOf(), accounts: [...documentOf().accounts, ...accounts] }) });
+  };
+  const domain = { name: 'example.test' };
+  const mendDomain = () => store.ok('mend', { key: encodeKey('domain', domain), row: new Uint8Array(0) });
+  const count = () => store.ok('mend', { key: digestKey, row: new Uint8Array(0) });
+
+  test('no commit counts more than a step of rows, and the end is exact, whatever is committed meanwhile', async () => {
+    await many();
+    flip('domain', domain);
+    const seen = readers();
+    expect(await mendDomain()).toEqual({ how: 'derived' });
+    expect(marked(store.engine)).toBeDefined();
+    expect(seen.full).toBe(0);
+    const counting = count();
+    // below and above what is counted already, and another mend
+    for (let i = 0; i < 30; i++) {
+      await store.ok('deliver', { mails: [mailOf(contentOf(`meanwhile ${i}`), [[1 + (i % 2), 'INBOX']], i % 3 === 0 ? ['x@one.test'] : [])] });
+      if (i !== 10) continue;
+      flip('address', { address: 'user7@example.test' });
+      await store.ok('mend', { key: encodeKey('address', { address: 'user7@example.test' }), row: new Uint8Array(0) });
+    }
+    expect(await counting).toEqual({ how: 'derived' });
+    expect(seen.full).toBe(0);
+    expect(marked(store.engine)).toBeUndefined();
+    expect(check(store.engine, { deep: true }).problems).toEqual([]);
+  });
+
+  test('a crash before the end forgets nothing: the next start counts', async () => {
+    flip('domain', domain);
+    await mendDomain();
+    expect(check(store.engine).problems.map(({ rule }) => rule)).toEqual(['D1', 'row']);
+    store = await testStore({ engine: store.engine, document: null });
+    await scrub();
+    expect(check(store.engine, { deep: true }).problems).toEqual([]);
+    expect(events()).toEqual([]);
+  });
+
+  test('a row that goes unread, and was damaged, is counted likewise', async () => {
+    flip('info', { blob: store.messages(1, 'INBOX')[1]?.blob ?? 0 });
+    await store.ok('expunge', { account: 1, mailbox: inbox, uids: [2, 2] });
+    expect(marked(store.engine)).toMatchObject({ foundAt: store.world.time });
+    await count();
+    expect(check(store.engine, { deep: true }).problems).toEqual([]);
+  });
 });
