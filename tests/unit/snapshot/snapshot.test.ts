@@ -5,7 +5,6 @@ import { describe, expect, test } from 'vitest';
 import { check } from '../../../storage/check.ts';
 import { digestOf, sameDigest } from '../../../storage/digest.ts';
 import type { Reader } from '../../../storage/engine.ts';
-import { type MemoryEngine, memoryEngine } from '../../../storage/engines/memory.ts';
 import { encodeKey, getRow, octetText, tableOf } from '../../../storage/rows.ts';
 import { createSnapshot, Forked } from '../../../storage/snapshot/create.ts';
 import { extract } from '../../../storage/snapshot/extract.ts';
@@ -18,6 +17,7 @@ import { Damaged } from '../../../storage/snapshot/seal.ts';
 import { verifyPresence } from '../../../storage/snapshot/verify.ts';
 import { contentOf, mailOf, type TestStore, testStore, testWorld } from '../storage/fixture.ts';
 import { Cut, Shelf } from './shelf.ts';
+import { copyOf, freshEngine, type TestEngine } from '../engine.ts';
 
 async function siteWithKeys(): Promise<TestStore> {
   const store = await testStore();
@@ -44,10 +44,10 @@ function rowsOf(reader: Reader): Map<string, string> {
   return out;
 }
 
-async function restored(shelf: Shelf, key: Uint8Array, commit?: number): Promise<MemoryEngine> {
+async function restored(shelf: Shelf, key: Uint8Array, commit?: number): Promise<TestEngine> {
   const names = (await manifestNames(shelf)).filter((name) => commit === undefined || Number(name.slice(-16)) === commit);
   const manifest = await readManifest(shelf, names.at(-1) as string);
-  const engine = memoryEngine();
+  const engine = await freshEngine();
   const { problems } = await restoreSnapshot(engine, await openSnapshot(shelf, manifest, key), { world: testWorld(), lineage: 'restored', deep: true });
   expect(problems).toEqual([]);
   return engine;
@@ -170,7 +170,7 @@ describe('a snapshot', () => {
     const key = encodeKey('journal', { commit: getRow(store.engine, 'site', {})?.commit ?? 0 });
     const row = store.engine.get(key) as Uint8Array;
     row[0] = 0x7f;
-    store.engine.rows.apply([[key, row]]);
+    await store.engine.commit([[key, row]]);
     expect((await snap(store, shelf)).kind).toBe('base');
     expect(rowsOf(await restored(shelf, keyOf(store)))).toEqual(rowsOf(store.engine));
   });
@@ -178,7 +178,7 @@ describe('a snapshot', () => {
   test('an older copy of the data is not taken for the site', async () => {
     const store = await siteWithKeys();
     await snap(store, new Shelf());
-    const old = memoryEngine(store.engine.rows.copy());
+    const old = await copyOf(store.engine);
     const shelf = new Shelf();
     await store.ok('deliver', { mails: [mailOf(contentOf('later'), [[1, 'INBOX']])] });
     await snap(store, shelf);
