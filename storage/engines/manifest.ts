@@ -4,7 +4,8 @@
 // files that were merged. A record that was whole once and is damaged now stays as it is, and the engine does not open.
 //
 // What tells them apart: a log is removed only after the record that makes it needless was synced. So the logs must go on
-// where the whole records end, by the numbers of the changes (sequence numbers), without a gap.
+// where the whole records end, by the numbers of the changes (sequence numbers), without a gap. While they are empty, nothing
+// was flushed since the start, and only merges can have been noted behind the record which ends it.
 //
 // The format of both (db/log_format.h): blocks of 32 KiB of fragments, each a masked CRC-32C of type and octets (4), a length
 // (2), a type (1: whole, 2: first, 3: middle, 4: last), and the octets. No fragment begins in the last 6 octets of a block.
@@ -60,15 +61,17 @@ interface Changes {
   log: number;
   /** The newest change that needs no log. */
   sequence: number;
+  /** The record which ends a start is among them. */
+  started: boolean;
 }
 
 /** Tags of fields (db/version_edit.h), and those which have numbers alone: how many. */
-const tag = { comparator: 1, log: 2, sequence: 4, cursor: 5, file: 103, lastOfFile: 1, ignorable: 1 << 13 } as const;
-const numbers: Readonly<Record<number, number>> = { 3: 1, 6: 2, 9: 1, 10: 1, 200: 1, 203: 1 };
+const tag = { comparator: 1, log: 2, sequence: 4, cursor: 5, leastLog: 10, file: 103, lastOfFile: 1, ignorable: 1 << 13 } as const;
+const numbers: Readonly<Record<number, number>> = { 3: 1, 6: 2, 9: 1, [tag.leastLog]: 1, 200: 1, 203: 1 };
 
 /** What the records come to; null where one has a field that is not known here. */
 function changesOf(records: readonly Buffer[]): Changes | null {
-  const changes: Changes = { log: 0, sequence: 0 };
+  const changes: Changes = { log: 0, sequence: 0, started: false };
   for (const record of records) if (!take(changes, record)) return null;
   return changes;
 }
@@ -98,6 +101,7 @@ function take(changes: Changes, record: Buffer): boolean {
     } else {
       const count = numbers[kind];
       if (count === undefined) return false;
+      if (kind === tag.leastLog && !movesLog) changes.started = true;
       for (let i = 0; i < count; i++) field.number();
     }
   }
@@ -123,14 +127,14 @@ function fieldsOf(record: Buffer): { more(): boolean; number(): number; text(): 
   };
 }
 
-/** Does the oldest log that is needed begin where the records end? One without a change tells nothing. */
-function goesOn(folder: string, { log, sequence }: Changes): boolean {
+/** Does the oldest log that is needed and has a change begin where the records end? */
+function goesOn(folder: string, { log, sequence, started }: Changes): boolean {
   const needed = readdirSync(folder).filter((name) => /^\d+\.log$/.test(name) && Number.parseInt(name, 10) >= log);
   for (const name of needed.sort()) {
     const [first] = wholeRecords(readFileSync(join(folder, name)), 1).records;
     if (first !== undefined && first.length >= 8) return Number(first.readBigUInt64LE(0)) <= sequence + 1;
   }
-  return false;
+  return started;
 }
 
 const table = Uint32Array.from({ length: 256 }, (_, n) => {

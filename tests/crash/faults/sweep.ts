@@ -84,6 +84,7 @@ export const disks: Readonly<Record<string, DiskRow>> = {
       fault('aside', 'write', 'error=EIO', 'end'),
       fault('aside', 'fdatasync', 'error=EIO', 'end'),
       fault('aside', 'rename', 'error=EIO', 'end'),
+      // synced again for other names: what has lost its own by this is not used
       fault('folder', 'fsync', 'error=EIO', 'either'),
     ],
     commands: 120,
@@ -126,7 +127,7 @@ async function trial(engine: string, folder: string, fault: Fault, at: number, s
   const lines = readFileSync(trace, 'utf8').split('\n');
   const happened = lines.some((line) => line.includes('(INJECTED)'));
   const marks = linesOf(marksFile).map((line) => JSON.parse(line) as Mark);
-  const wrong = happened ? [...wrongEnd(fault, marks, code, errors), ...silent(lines, fault.must === 'end')] : [];
+  const wrong = happened ? [...wrongEnd(fault, marks, code, errors), ...(fault.files === 'folder' ? [] : silent(lines, fault.must === 'end'))] : [];
   if (!happened && code !== 0) wrong.push(`without the fault the load ended with ${code}: ${errors}`);
   wrong.push(...(await judged(engine, data, marksFile, marks.length)));
   rmSync(folder, { recursive: true, force: true });
