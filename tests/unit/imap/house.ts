@@ -161,7 +161,7 @@ export class Client {
 
   /** Everything heard up to and with the first line that matches. Throws when it does not come. */
   async until(pattern: RegExp): Promise<string> {
-    for (const end = Date.now() + 5_000; ; ) {
+    for (const end = Date.now() + 20_000; ; ) {
       const match = pattern.exec(this.rest);
       if (match) {
         const at = this.rest.indexOf('\n', match.index + match[0].length - 1) + 1 || this.rest.length;
