@@ -364,7 +364,7 @@ const load = new Load(local<P['calls'], P['events']>(running), engine, say, () =
 const operator = new Operator(load, new Random(random.next()));
 /** A full disk is for a while. */
 const applied = async (): Promise<void> => {
-  for (let tries = 0; !(await operator.apply()); ) if (++tries === 100) throw new Error('service does not return');
+  for (let tries = 0; !(await operator.apply()); await Bun.sleep(100)) if (++tries === 150) throw new Error('service does not return');
 };
 await applied();
 engine.refresh();

@@ -11,11 +11,11 @@ import type { Mail } from '../../../protocols/smtp/bounce.ts';
 import { runOutbound } from '../../../protocols/smtp/outbound.ts';
 import { storage } from '../../../storage/actor.ts';
 import { validateDocument } from '../../../storage/document.ts';
-import { memoryEngine } from '../../../storage/engines/memory.ts';
 import { accountByAddress, body, blob, mailboxByName, pages, queue } from '../../../storage/views.ts';
 import { limits } from '../../../actors/limits.ts';
 import { dkimKeys } from '../../sim/dkimkeys.ts';
 import { FakeWorld } from './network.ts';
+import { freshEngine } from '../engine.ts';
 
 export const alice = 'alice@our.test';
 
@@ -74,7 +74,7 @@ const orFail = <T extends object>(answer: T): Exclude<T, { refused: string }> =>
 
 export async function house(rows: Rows = {}): Promise<House> {
   const world = new FakeWorld();
-  const engine = memoryEngine();
+  const engine = await freshEngine();
   const running = await run(world, storage, engine);
   const store = local(running) as Address<StoreProtocol>;
   const site = siteOf(world, store, engine);

@@ -196,7 +196,7 @@ test('a body that has not its hash is told, listed for the scrub, and not kept a
   const key = encodeKey('chunk', { blob, n: 3 });
   const bad = store.engine.get(key) as Uint8Array;
   bad[9] = (bad[9] as number) ^ 1;
-  store.engine.rows.apply([[key, bad]]);
+  await store.engine.commit([[key, bad]]);
   await until(() => logged('store.damaged').length > 0, hour);
   expect(logged('store.damaged')).toMatchObject([{ fields: { table: 'chunk', what: 'the body does not have its hash' } }]);
   expect(listed(store.engine)).toMatchObject([{ table: 'chunk', key: encodeKey('chunk', { blob, n: 0 }) }]);

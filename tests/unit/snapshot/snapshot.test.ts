@@ -5,7 +5,6 @@ import { describe, expect, test } from 'vitest';
 import { check } from '../../../storage/check.ts';
 import { digestOf, sameDigest } from '../../../storage/digest.ts';
 import type { Reader } from '../../../storage/engine.ts';
-import { type MemoryEngine, memoryEngine } from '../../../storage/engines/memory.ts';
 import { encodeKey, getRow, octetText, tableOf } from '../../../storage/rows.ts';
 import { createSnapshot, Forked } from '../../../storage/snapshot/create.ts';
 import { holdStill } from '../../../storage/snapshot/drill.ts';
@@ -20,6 +19,7 @@ import { verifyAll, verifyPresence } from '../../../storage/snapshot/verify.ts';
 import { config } from '../../../storage/views.ts';
 import { contentOf, documentOf, mailOf, type TestStore, testStore, testWorld } from '../storage/fixture.ts';
 import { Cut, Shelf } from './shelf.ts';
+import { copyOf, freshEngine, type TestEngine } from '../engine.ts';
 
 async function siteWithKeys(): Promise<TestStore> {
   const store = await testStore();
@@ -46,10 +46,10 @@ function rowsOf(reader: Reader): Map<string, string> {
   return out;
 }
 
-async function restored(shelf: Shelf, key: Uint8Array, commit?: number): Promise<MemoryEngine> {
+async function restored(shelf: Shelf, key: Uint8Array, commit?: number): Promise<TestEngine> {
   const names = (await manifestNames(shelf)).filter((name) => commit === undefined || Number(name.slice(-16)) === commit);
   const manifest = await readManifest(shelf, names.at(-1) as string);
-  const engine = memoryEngine();
+  const engine = await freshEngine();
   const { problems } = await restoreSnapshot(engine, await openSnapshot(shelf, manifest, key), { world: testWorld(), lineage: 'restored', deep: true });
   expect(problems).toEqual([]);
   return engine;
@@ -172,7 +172,7 @@ describe('a snapshot', () => {
     const key = encodeKey('journal', { commit: getRow(store.engine, 'site', {})?.commit ?? 0 });
     const row = store.engine.get(key) as Uint8Array;
     row[0] = 0x7f;
-    store.engine.rows.apply([[key, row]]);
+    await store.engine.commit([[key, row]]);
     expect((await snap(store, shelf)).kind).toBe('base');
     expect(rowsOf(await restored(shelf, keyOf(store)))).toEqual(rowsOf(store.engine));
   });
@@ -180,7 +180,7 @@ describe('a snapshot', () => {
   test('an older copy of the data is not taken for the site', async () => {
     const store = await siteWithKeys();
     await snap(store, new Shelf());
-    const old = memoryEngine(store.engine.rows.copy());
+    const old = await copyOf(store.engine);
     const shelf = new Shelf();
     await store.ok('deliver', { mails: [mailOf(contentOf('later'), [[1, 'INBOX']])] });
     await snap(store, shelf);
@@ -346,13 +346,13 @@ test('a catalog that has rotted is put anew, though nothing changed', async () =
 });
 
 describe('a body that has not its hash', () => {
-  const spoil = (store: TestStore, blob: number, n = 1): (() => void) => {
+  const spoil = async (store: TestStore, blob: number, n = 1): Promise<() => Promise<void>> => {
     const key = encodeKey('chunk', { blob, n });
     const was = store.engine.get(key) as Uint8Array;
     const bad = was.slice();
     bad[50] = (bad[50] as number) ^ 1;
-    store.engine.rows.apply([[key, bad]]);
-    return () => store.engine.rows.apply([[key, was]]);
+    await store.engine.commit([[key, bad]]);
+    return () => store.engine.commit([[key, was]]);
   };
   const blobs = (store: TestStore): number[] => store.messages(1, 'INBOX').map(({ blob }) => blob);
   const made = async (mails: number) => {
@@ -366,12 +366,12 @@ describe('a body that has not its hash', () => {
     await snap(store, shelf);
     const sound = rowsOf(store.engine);
     const [, blob = 0] = blobs(store);
-    const heal = spoil(store, blob);
+    const heal = await spoil(store, blob);
     // twice: the pack is small, and each base makes it anew
     for (let i = 0; i < 2; i++)
       expect(await snap(store, shelf, true)).toMatchObject({ kind: 'base', damaged: [{ blob, what: 'the body does not have its hash' }] });
     expect(rowsOf(await restored(shelf, keyOf(store)))).toEqual(sound);
-    heal();
+    await heal();
     expect((await snap(store, shelf, true)).damaged).toEqual([]);
     expect(rowsOf(await restored(shelf, keyOf(store)))).toEqual(sound);
   });
@@ -379,15 +379,15 @@ describe('a body that has not its hash', () => {
   test('is kept as it is where there is no other copy, and goes again when it is mended: into the next increment, and into a base', async () => {
     for (const full of [false, true]) {
       const { store, shelf } = await made(25); // a pack that is worth keeping
-      const heal = spoil(store, blobs(store)[1] ?? 0);
+      const heal = await spoil(store, blobs(store)[1] ?? 0);
       expect((await snap(store, shelf)).damaged).toHaveLength(1);
       const { row } = { row: rowsOf(store.engine) };
       const manifest = await readManifest(shelf, (await manifestNames(shelf)).at(-1) as string);
-      const engine = memoryEngine();
+      const engine = await freshEngine();
       const { problems } = await restoreSnapshot(engine, await openSnapshot(shelf, manifest, keyOf(store)), { world: testWorld(), lineage: 'r', deep: true });
       expect(problems).toHaveLength(1);
       expect(rowsOf(engine)).toEqual(row);
-      heal();
+      await heal();
       const { blob = 0, n = 0, chunk } = { blob: blobs(store)[1], n: 1, chunk: store.engine.get(encodeKey('chunk', { blob: blobs(store)[1] ?? 0, n: 1 })) };
       await store.ok('mendBody', { blob, first: n, chunks: [chunk as Uint8Array], last: true });
       expect(await snap(store, shelf, full)).toMatchObject({ kind: full ? 'base' : 'increment', damaged: [] });

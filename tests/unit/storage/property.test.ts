@@ -4,7 +4,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { limits } from '../../../actors/limits.ts';
-import type { MemoryEngine } from '../../../storage/engines/memory.ts';
 import { queue } from '../../../storage/views.ts';
 import { contentOf, documentOf, mailOf, type TestStore, testStore } from './fixture.ts';
 
@@ -148,7 +147,7 @@ async function send(s: TestStore, c: Command): Promise<unknown> {
 
 async function play(commands: readonly (readonly Command[])[]): Promise<void> {
   let store = await testStore();
-  const engine: MemoryEngine = store.engine;
+  const { engine } = store;
   for (const together of commands) {
     await Promise.all(together.map((c) => (c[0] === 'time' ? (store.world.time += c[1] as number) : send(store, c))));
     if (together.some((c) => c[0] === 'restart')) {
