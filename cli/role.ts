@@ -1,7 +1,7 @@
 // The hidden verb `role NAME`: what a child process of the supervisor is. It runs in the data directory, reports to the
 // supervisor, and exits when the supervisor is gone. Each role imports only what it needs, so that it starts fast.
 
-import { reportToSupervisor, startChild } from '../actors/children.ts';
+import { reportToSupervisor, startChild, type Supervised } from '../actors/children.ts';
 import { checkLimits, limits } from '../actors/limits.ts';
 import { link, serve } from '../actors/link.ts';
 import { holdAlone } from '../actors/lock.ts';
@@ -9,7 +9,7 @@ import { realWorld, systemResolvers } from '../actors/platform.ts';
 import { hopeless } from '../actors/supervision.ts';
 import type { ChildRow, ProcessRow } from '../actors/tree.ts';
 import type { World } from '../actors/world.ts';
-import { defaultEngine, type EngineKind, engineOf, openView } from '../storage/engines/open.ts';
+import { defaultEngine, type EngineKind, engineOctets, engineOf, openView } from '../storage/engines/open.ts';
 import type { Spare } from '../storage/scrub.ts';
 import { portalTree, tree } from '../tree.ts';
 import { complain } from './output.ts';
@@ -20,6 +20,7 @@ export interface RoleOptions {
   /** The pid of our supervisor. */
   readonly supervisor: number;
   readonly demo: boolean;
+  readonly portOffset: number | undefined;
   /** Of a site that has none yet. */
   readonly engine: EngineKind | undefined;
   /** Of a portal. */
@@ -29,7 +30,7 @@ export interface RoleOptions {
 }
 
 type Role = ProcessRow['role'];
-type Main = (world: World, children: readonly ChildRow[], options: RoleOptions) => Promise<void>;
+type Main = (world: World, children: readonly ChildRow[], options: RoleOptions, supervisor: Supervised) => Promise<void>;
 
 const mains: Readonly<Record<Role, Main>> = { store, edge, work, control, portal };
 
@@ -40,7 +41,7 @@ export async function runRole(name: string, options: RoleOptions): Promise<void>
   if (row === undefined) throw new Error(`no role ${name}`);
   const world = realWorld();
   const supervisor = reportToSupervisor(world, place.supervisorSocket, options.supervisor, row.role, options.index);
-  await mains[row.role](world, row.children, options);
+  await mains[row.role](world, row.children, options, supervisor);
   supervisor.ready();
 }
 
@@ -88,10 +89,11 @@ async function work(world: World, children: readonly ChildRow[]): Promise<void> 
 
 /** What edge and control share: the store, the work, the view, the feed. The view opens once the store has made it. */
 async function openSite(world: World, options: RoleOptions) {
-  const [{ Store }, { Work }, { changeFeed }] = await Promise.all([
+  const [{ Store }, { Work }, { changeFeed }, { refusalGatherer }] = await Promise.all([
     import('../storage/messages.ts'),
     import('../protocols/site.ts'),
     import('../protocols/feed.ts'),
+    import('../protocols/smtp/refusals.ts'),
   ]);
   let resume = (): void => {};
   let reopen = (): void => {};
@@ -106,7 +108,7 @@ async function openSite(world: World, options: RoleOptions) {
   const view = await openView('.', engineOf('.') ?? defaultEngine, place.readSocket);
   store.on('reopened', () => view.reopen?.());
   reopen = () => view.reopen?.(); // the event may have been told while the link was away
-  return { world, store, work: link(world, place.workSocket, Work), view, changes, plaintextOnLoopback: options.demo };
+  return { world, store, work: link(world, place.workSocket, Work), view, changes, refused: refusalGatherer(world, store), plaintextOnLoopback: options.demo };
 }
 
 async function edge(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {
@@ -117,12 +119,20 @@ async function edge(world: World, children: readonly ChildRow[], options: RoleOp
 /** After a crash of the parking: fewer than its budget, so that it never ends the process which sends mail. */
 const PARKING_PAUSE_MS = 15_000;
 
-async function control(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {
+async function control(world: World, children: readonly ChildRow[], options: RoleOptions, supervisor: Supervised): Promise<void> {
   const [site, { controlRole }] = await Promise.all([openSite(world, options), import('../protocols/control.ts')]);
   startChild(world, child(children, 'control'), () => controlRole(site, systemResolvers));
+  let parkedAt: number | null = null;
+  const parked = (nowMs: number): void => void (parkedAt = nowMs);
+  const row = child(children, 'metrics');
+  startChild(world, row, async () => {
+    const { serveMetrics } = await import('../protocols/http/metrics.ts');
+    const machine = { diskOctets: () => engineOctets('.'), parkedAt: () => parkedAt, processes: supervisor.processes };
+    return serveMetrics(site, row, (row.loopback ?? 0) + (options.portOffset ?? 0), machine);
+  });
   startChild(world, child(children, 'parking'), async () => {
     try {
-      await (await import('../storage/snapshot/parking.ts')).parkForever(site);
+      await (await import('../storage/snapshot/parking.ts')).parkForever({ ...site, parked });
     } catch (error) {
       await world.sleep(PARKING_PAUSE_MS);
       throw error;

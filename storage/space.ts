@@ -13,7 +13,7 @@ const most = 10;
 
 /** Octets of rows: their keys and values as they are stored. */
 export interface Part {
-  readonly what: 'bodies' | 'envelopes' | 'indexes' | 'journal' | 'vanished' | 'queue' | 'configuration' | 'garbage' | 'transfers';
+  readonly what: 'bodies' | 'envelopes' | 'indexes' | 'journal' | 'vanished' | 'queue' | 'trace' | 'configuration' | 'garbage' | 'transfers';
   readonly rows: number;
   readonly octets: number;
 }
@@ -67,7 +67,22 @@ function partsOf(reader: Reader, bodies: Bodies): Part[] {
     sum('journal', ['journal']),
     sum('vanished', ['vanished']),
     sum('queue', ['queue', 'queueRecipient', 'queueDue']),
-    sum('configuration', ['site', 'config', 'domain', 'address', 'account', 'certificate', 'authFailure', 'lineage', 'recovery', 'damage', 'scrub', 'record']),
+    sum('configuration', [
+      'site',
+      'config',
+      'domain',
+      'address',
+      'account',
+      'certificate',
+      'dkim',
+      'authFailure',
+      'lineage',
+      'recovery',
+      'damage',
+      'scrub',
+      'record',
+    ]),
+    sum('trace', ['trace', 'traceEvent', 'traceIndex', 'traceMeter']),
     { what: 'garbage', rows: garbage, octets: Math.round(garbage * chunkOctets) },
     { what: 'transfers', rows: transfers, octets },
   ];

@@ -2,17 +2,19 @@
 
 import type { CallName } from '../../actors/wire.ts';
 import type { StoreProtocol } from '../messages.ts';
-import { applyConfig, authFailed, authSucceeded, makeKeys, putCertificate, rehash } from './configuration.ts';
+import { applyConfig, authFailed, authSucceeded, makeKeys, putCertificate, putDkim, rehash } from './configuration.ts';
 import { deliver } from './deliver.ts';
 import { createMailbox, deleteMailbox, renameMailbox, subscribeMailbox } from './mailbox.ts';
 import { append, claimRecent, copy, expunge, store } from './message.ts';
-import { mend, mendBody, scrubbed } from './mend.ts';
+import { damaged, mend, mendBody, scrubbed } from './mend.ts';
 import { claimQueue, reportQueue } from './queue.ts';
 import { changeRecords } from './record.ts';
 import type { Command } from './site.ts';
+import { deleteQueue, holdQueue, releaseQueue, retryQueue } from './tend.ts';
+import { indexTrace, recordRefused } from './trace.ts';
 import { appendTransfer, beginTransfer, collect, dropTransfer } from './transfer.ts';
 
-type Direct = 'subscribe' | 'readersGone' | 'stats' | 'compact' | 'compacting' | 'publish';
+type Direct = 'subscribe' | 'readersGone' | 'stats' | 'compact' | 'compacting' | 'publish' | 'tellSessions' | 'pulse';
 export type CommandName = Exclude<CallName<StoreProtocol>, Direct>;
 
 export const commands: { readonly [K in CommandName]: Command<K> } = {
@@ -33,6 +35,7 @@ export const commands: { readonly [K in CommandName]: Command<K> } = {
   reportQueue,
   applyConfig,
   putCertificate,
+  putDkim,
   makeKeys,
   rehash,
   authFailed,
@@ -40,8 +43,15 @@ export const commands: { readonly [K in CommandName]: Command<K> } = {
   changeRecords,
   collect,
   scrubbed,
+  damaged,
   mend,
   mendBody,
+  recordRefused,
+  indexTrace,
+  holdQueue,
+  releaseQueue,
+  retryQueue,
+  deleteQueue,
 };
 
 /** Commands that free room, or let others free it: on a full disk they are tried alone, and may use the reserve. */
@@ -53,4 +63,5 @@ export const frugal: ReadonlySet<CommandName> = new Set<CommandName>([
   'store',
   'claimQueue',
   'reportQueue',
+  'deleteQueue',
 ]);

@@ -63,7 +63,8 @@ test('counts are exact, octets are near a recount, and everything has its place'
     ['indexes', ['mailbox', 'mailboxName', 'page', 'subscription', 'removed', 'blob', 'hash'], 0.05],
     ['journal', ['journal'], 0.1],
     ['queue', ['queue', 'queueRecipient', 'queueDue'], 0.01],
-    ['configuration', ['site', 'config', 'domain', 'address', 'account', 'certificate', 'authFailure', 'lineage', 'recovery', 'damage', 'scrub'], 0.01],
+    ['configuration', ['site', 'config', 'domain', 'address', 'account', 'certificate', 'dkim', 'authFailure', 'lineage', 'recovery', 'damage', 'scrub', 'record'], 0.01],
+    ['trace', ['trace', 'traceEvent', 'traceIndex', 'traceMeter'], 0.05],
   ];
   for (const [what, names, share] of groups) near(part(found.parts, what).octets, octetsOf(names), share);
   expect(part(found.parts, 'transfers').rows).toBe(5);
