@@ -1,13 +1,15 @@
 // The hidden verb `role NAME`: what a child process of the supervisor is. It runs in the data directory, reports to the
 // supervisor, and exits when the supervisor is gone. Each role imports only what it needs, so that it starts fast.
 
+import { statfsSync } from 'node:fs';
 import { reportToSupervisor, startChild, type Supervised } from '../actors/children.ts';
 import { checkLimits, limits } from '../actors/limits.ts';
 import { link, serve } from '../actors/link.ts';
 import { holdAlone } from '../actors/lock.ts';
 import { realWorld, systemResolvers } from '../actors/platform.ts';
-import { hopeless } from '../actors/supervision.ts';
+import { hopeless, Supervision, type SupervisionProtocol } from '../actors/supervision.ts';
 import type { ChildRow, ProcessRow } from '../actors/tree.ts';
+import { type Answer, isRefusal, type Refusal } from '../actors/wire.ts';
 import type { World } from '../actors/world.ts';
 import { defaultEngine, type EngineKind, engineOctets, engineOf, openView } from '../storage/engines/open.ts';
 import type { Spare } from '../storage/scrub.ts';
@@ -116,11 +118,22 @@ async function edge(world: World, children: readonly ChildRow[], options: RoleOp
   openListeners(site, children, 3);
 }
 
-/** After a crash of the parking: fewer than its budget, so that it never ends the process which sends mail. */
-const PARKING_PAUSE_MS = 15_000;
+/** After a crash of what stands beside the queue: fewer than its budget, so that it never ends the process which sends mail. */
+const BESIDE_PAUSE_MS = 15_000;
 
 async function control(world: World, children: readonly ChildRow[], options: RoleOptions, supervisor: Supervised): Promise<void> {
-  const [site, { controlRole }] = await Promise.all([openSite(world, options), import('../protocols/control.ts')]);
+  const [{ controlRole }, { createRecorder }] = await Promise.all([import('../protocols/control.ts'), import('../uplink/agent/events.ts')]);
+  const recorder = createRecorder(world);
+  const site = await openSite({ ...world, log: recorder.log }, options);
+  const beside = (name: string, life: () => Promise<never>): void =>
+    startChild(world, child(children, name), async () => {
+      try {
+        await life();
+      } catch (error) {
+        await world.sleep(BESIDE_PAUSE_MS);
+        throw error;
+      }
+    });
   startChild(world, child(children, 'control'), () => controlRole(site, systemResolvers));
   let parkedAt: number | null = null;
   const parked = (nowMs: number): void => void (parkedAt = nowMs);
@@ -130,14 +143,19 @@ async function control(world: World, children: readonly ChildRow[], options: Rol
     const machine = { diskOctets: () => engineOctets('.'), parkedAt: () => parkedAt, processes: supervisor.processes };
     return serveMetrics(site, row, (row.loopback ?? 0) + (options.portOffset ?? 0), machine);
   });
-  startChild(world, child(children, 'parking'), async () => {
-    try {
-      await (await import('../storage/snapshot/parking.ts')).parkForever({ ...site, parked });
-    } catch (error) {
-      await world.sleep(PARKING_PAUSE_MS);
-      throw error;
-    }
+  beside('parking', async () => (await import('../storage/snapshot/parking.ts')).parkForever({ ...site, parked }));
+  beside('uplink', async () => {
+    const [{ runAgent }, { version }] = await Promise.all([import('../uplink/agent/live.ts'), import('../package.json')]);
+    const processes = link(world, place.supervisorSocket, Supervision);
+    return runAgent(site, recorder, version, async () => surroundings(version, await processes.ask('processes', {})));
   });
+}
+
+/** What a site says of its machine. */
+function surroundings(version: string, processes: Answer<SupervisionProtocol, 'processes'> | Refusal) {
+  const { bavail, bsize } = statfsSync('.');
+  const { startedAt, listeners } = isRefusal(processes) ? { startedAt: null, listeners: [] } : processes;
+  return { version, engine: engineOf('.') ?? defaultEngine, diskOctets: engineOctets('.'), freeOctets: bavail * bsize, startedAt, listeners };
 }
 
 async function portal(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {

@@ -12,6 +12,21 @@ import { changeRecords } from './record.ts';
 import type { Command } from './site.ts';
 import { deleteQueue, holdQueue, releaseQueue, retryQueue } from './tend.ts';
 import { indexTrace, recordRefused } from './trace.ts';
+import {
+  ackEvents,
+  alignEvents,
+  applyDesired,
+  joined,
+  overrideConfig,
+  recordEvents,
+  rejectDesired,
+  settleCommand,
+  settleDesired,
+  toldCommands,
+  uplinkDown,
+  uplinkUp,
+} from './uplink.ts';
+import { perform } from './perform.ts';
 import { appendTransfer, beginTransfer, collect, dropTransfer } from './transfer.ts';
 
 type Direct = 'subscribe' | 'readersGone' | 'stats' | 'compact' | 'compacting' | 'publish' | 'tellSessions' | 'pulse';
@@ -52,6 +67,19 @@ export const commands: { readonly [K in CommandName]: Command<K> } = {
   releaseQueue,
   retryQueue,
   deleteQueue,
+  joined,
+  uplinkUp,
+  uplinkDown,
+  applyDesired,
+  rejectDesired,
+  settleDesired,
+  perform,
+  settleCommand,
+  toldCommands,
+  recordEvents,
+  ackEvents,
+  alignEvents,
+  overrideConfig,
 };
 
 /** Commands that free room, or let others free it: on a full disk they are tried alone, and may use the reserve. */

@@ -8,8 +8,10 @@ import { parseEndpoint } from '../../storage/addresses.ts';
 import type { Reader } from '../../storage/engine.ts';
 import type { StoreProtocol } from '../../storage/messages.ts';
 import { respondObjects } from './objects.ts';
+import { ensureIdentity } from './identity.ts';
 import { Busy, openRecords, type Records } from './records.ts';
 import { pruneForever } from './timeline.ts';
+import { uplinkServer } from './uplink/serve.ts';
 
 /** What every part of a portal is given. */
 export interface Portal {
@@ -37,20 +39,24 @@ export async function portalRole(options: PortalOptions): Promise<never> {
   const portal: Portal = { world, records: openRecords(store, view), url: url.replace(/\/+$/, ''), objects };
   const at = parseEndpoint(listen, 8025);
   if (at === null) throw new Error(`${listen} is no address to listen on`);
+  await ensureIdentity(portal);
+  const uplink = uplinkServer(portal);
   Bun.serve({
     hostname: at.address,
     port: at.port,
     reusePort: true,
     maxRequestBodySize: limits.sealedObject, // of a parked object; all else has limits of its own
-    fetch: (request) => respond(portal, request),
+    websocket: uplink.websocket,
+    fetch: (request, server) => respond(portal, request, () => uplink.fetch(request, server)),
   });
   return pruneForever(portal);
 }
 
-async function respond(portal: Portal, request: Request): Promise<Response> {
+async function respond(portal: Portal, request: Request, site: () => Promise<Response | undefined | null>): Promise<Response | undefined> {
   const { pathname } = new URL(request.url);
   try {
     if (pathname === '/v1/objects' || pathname.startsWith('/v1/objects/')) return await respondObjects(portal, request);
+    if (pathname.startsWith('/v1/')) return (await site()) ?? new Response('there is nothing here', { status: 404 });
     const found = await portal.records.get('portal');
     return Response.json({ path: pathname, portal: found?.portal ?? null }, { status: 404 });
   } catch (error) {

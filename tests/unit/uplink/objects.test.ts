@@ -46,7 +46,7 @@ const site = {
   eventSeq: 0,
   lineage: '',
 };
-const machine = { signPublic: '', wrapPublic: '', epoch: 1, state: 'active' as const, sessionCounter: 0, enrolledAt: 1, seenAt: null };
+const machine = { signPublic: '', wrapPublic: '', epoch: 1, state: 'active' as const, sessionCounter: 0, offered: 0, enrolledAt: 1, seenAt: null };
 
 async function portalOf() {
   const store = await testStore({ document: null });
