@@ -235,6 +235,9 @@ export const kinds = {
     ['site', 'epoch', 'n'],
     z.strictObject({ name: z.string(), lineage: z.string(), epoch: z.int(), commit: z.int(), at, size: z.int(), by: z.string(), proven: z.string() }),
   ),
+
+  /** What the portal was last called by: a verb on its machine prints links of it. */
+  service: kind(40, [], z.strictObject({ url: z.string(), since: at })),
 } as const satisfies Readonly<Record<string, Kind<unknown>>>;
 
 export type KindName = keyof typeof kinds;
