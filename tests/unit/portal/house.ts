@@ -26,6 +26,8 @@ interface Options {
 /** A browser with its cookie, or a program with its token. */
 export interface Client {
   cookie: string | null;
+  /** What a program sends with each request. */
+  readonly headers: Readonly<Record<string, string>>;
   get(path: string, options?: Options): Promise<Answer>;
   post(path: string, body?: unknown, options?: Options): Promise<Answer>;
   put(path: string, body?: unknown, options?: Options): Promise<Answer>;
@@ -110,10 +112,12 @@ export async function house(url?: string): Promise<House> {
 }
 
 function client(api: string, origin: string | null, token: string | null): Client {
+  const own = token === null ? {} : { Authorization: `Bearer ${token}` };
   const me: Client = {
     cookie: null,
+    headers: own,
     async send(method, path, body, options = {}) {
-      const headers: Record<string, string> = { ...(token === null ? {} : { Authorization: `Bearer ${token}` }) };
+      const headers: Record<string, string> = { ...own };
       if (origin !== null && method !== 'GET') Object.assign(headers, { Origin: origin, 'X-Mailsite': '1' });
       if (me.cookie !== null) headers['Cookie'] = `mailsite=${me.cookie}; __Host-mailsite=${me.cookie}`;
       const content = options.raw ?? (body === undefined ? undefined : JSON.stringify(body));

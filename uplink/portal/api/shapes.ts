@@ -68,7 +68,7 @@ export const session = z.strictObject({
   reauthAt: at.describe('when the person last proved who they are'),
 });
 
-export const siteStates = ['waiting', 'online', 'offline', 'superseded', 'quarantined', 'decommissioned'] as const;
+const siteStates = ['waiting', 'online', 'offline', 'superseded', 'quarantined', 'decommissioned'] as const;
 const fieldError = z.strictObject({ path: z.string(), code: z.string(), message: z.string() });
 export const site = z.strictObject({
   id: z.string(),
@@ -101,7 +101,7 @@ export const claim = z.strictObject({
   expiresAt: at,
 });
 export const wanted = z.strictObject({ wantedRev: z.int().describe('the rev of the desired document that holds the change') });
-export const commandStates = ['waiting', 'sent', 'accepted', 'running', 'done', 'failed', 'expired'] as const;
+const commandStates = ['waiting', 'sent', 'accepted', 'running', 'done', 'failed', 'expired'] as const;
 export const command = z.strictObject({
   id: z.string(),
   name: z.string(),

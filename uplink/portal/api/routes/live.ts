@@ -7,7 +7,7 @@ import { domainOf, normalizeAddress, normalizeDomain } from '../../../../storage
 import { command } from '../../command.ts';
 import { ordered, type RecordOf } from '../../kinds.ts';
 import { QueryFailed, query } from '../../query.ts';
-import { type SiteCall, siteOf } from '../edit.ts';
+import { type SiteCall, siteOf, wantedOf } from '../edit.ts';
 import { conflict, invalid, notFound, Problem, unavailable } from '../problem.ts';
 import { admins, helpers, members, siteWide, tenant } from '../route.ts';
 import * as shape from '../shapes.ts';
@@ -72,7 +72,8 @@ const asking = [
     answer: z.strictObject({ items: z.unknown() }),
     async handle(call) {
       const name = normalizeDomain(call.params.name);
-      if (name === null || !call.mayDomain(name)) throw notFound();
+      const { document } = await wantedOf(call.portal.records, call);
+      if (name === null || !call.mayDomain(name) || !document.domains.some((row) => row.name === name)) throw notFound();
       return { items: await ask(call, call.query.check === undefined ? 'dns.records' : 'dns.check', { domain: name }) };
     },
   }),
@@ -130,7 +131,8 @@ const telling = [
     status: 202,
     handle: async (call) => {
       const address = normalizeAddress(call.params.address);
-      if (address === null) throw notFound();
+      const { document } = await wantedOf(call.portal.records, call);
+      if (address === null || !document.accounts.some((row) => row.address === address)) throw notFound();
       return give(call, 'account.disconnect', { address }, address);
     },
   }),
