@@ -231,6 +231,47 @@ export const limits = {
   apiStreamBacklog: 100,
   portalSweepMs: 600_000,
 
+  // the uplink
+  /** Octets of a frame. */
+  uplinkFrame: 1 * MiB,
+  /** Of what anybody may send before we know who it is. */
+  uplinkStranger: 16 * KiB,
+  uplinkAuthMs: 10_000,
+  uplinkConnectMs: 20_000,
+  uplinkPingMs: 20_000,
+  /** Without a word for so long the other side is gone. */
+  uplinkSilentMs: 65_000,
+  uplinkRetryMs: 1_000,
+  uplinkRetryMaxMs: 300_000,
+  /** How long a poll waits for something to say. */
+  uplinkPollMs: 25_000,
+  uplinkLookMs: 5_000,
+  uplinkReportMs: 30_000,
+  uplinkPresenceMs: 30_000,
+  /** Connections of one address, and of all that have not said who they are. */
+  uplinkPerAddress: 200,
+  uplinkStrangers: 1_000,
+  /** Frames that one side has sent and the other has not taken yet. */
+  uplinkWaiting: 1_000,
+  /** UTF-16 units of a long text in one frame: at most three octets each, or two where they are escaped. */
+  uplinkSlice: 256 * KiB,
+  /** UTF-16 units of a signed rev. */
+  uplinkDesired: 4 * MiB,
+  /** Octets of events that a site keeps while nobody takes them. */
+  uplinkEvents: 64 * MiB,
+  /** Of one frame: events, and octets of theirs. */
+  uplinkEventsAtOnce: 100,
+  uplinkCommandsAtOnce: 100,
+  uplinkEventsOctets: 256 * KiB,
+  desiredKept: 20,
+  /** Of a document that a site rejects. */
+  documentErrors: 50,
+  /** A rev that may cut the uplink goes back after so long without one. */
+  confirmMs: 300_000,
+  commandMs: 600_000,
+  queryMs: 10_000,
+  deviceMs: 900_000,
+
   // the document
   document: 16 * MiB,
   accounts: 100_000,
@@ -261,5 +302,8 @@ export function checkLimits(): void {
   assert(limits.smtpLine >= 512 && limits.smtpAuthLine >= 12 * KiB, 'RFC 5321 §4.5.3.1.4, RFC 4954 §4');
   assert(2 * limits.readWaitMs <= limits.heartbeatMissedMs, 'a read that waits for the store is no hang');
   assert(limits.document + 4 * KiB <= limits.readKept, 'a document is kept');
+  assert(3 * limits.uplinkSlice + 4 * KiB < limits.uplinkFrame, 'a slice fits a frame, whatever its characters');
+  assert(2 * limits.uplinkEventsOctets <= limits.uplinkFrame, 'events fit a frame, however they are escaped');
+  assert(limits.uplinkSilentMs > 3 * limits.uplinkPingMs, 'a ping may be lost');
   assert(limits.heartbeatMissedMs > 3 * limits.heartbeatMs, 'a heartbeat may be late');
 }

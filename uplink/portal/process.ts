@@ -11,7 +11,9 @@ import type { StoreProtocol } from '../../storage/messages.ts';
 import { openApi } from './api/serve.ts';
 import { setupLink } from './identity/first.ts';
 import { sweepForever } from './identity/sweep.ts';
+import { ensureIdentity } from './identity.ts';
 import { Busy, openRecords, type Records } from './records.ts';
+import { uplinkServer } from './uplink/serve.ts';
 
 /** What every part of a portal is given. */
 export interface Portal {
@@ -41,14 +43,16 @@ export async function portalRole(options: PortalOptions): Promise<never> {
   const portal: Portal = { world, records: openRecords(store, view), url: url.replace(/\/+$/, ''), objects };
   const at = parseEndpoint(listen, 8025);
   if (at === null) throw new Error(`${listen} is no address to listen on`);
+  await ensureIdentity(portal);
   await begin(portal, say);
   serveHttp(portal, at);
   return sweepForever(portal);
 }
 
 /** Listens, for as long as the process lives. */
-export function serveHttp(portal: Portal, at: Endpoint): Bun.Server<undefined> {
+export function serveHttp(portal: Portal, at: Endpoint): { readonly port: number | undefined; stop(now: boolean): unknown } {
   const api = openApi(portal);
+  const uplink = uplinkServer(portal);
   return Bun.serve({
     hostname: at.address,
     port: at.port,
@@ -58,8 +62,9 @@ export function serveHttp(portal: Portal, at: Endpoint): Bun.Server<undefined> {
     fetch: (request, server) => {
       const { pathname } = new URL(request.url);
       if (pathname.startsWith('/api/v1/')) return api(request, originOf(request, server.requestIP(request)?.address ?? ''));
-      return respond(portal, request);
+      return respond(portal, request, () => uplink.fetch(request, server));
     },
+    websocket: uplink.websocket,
   });
 }
 
@@ -81,9 +86,10 @@ function originOf(request: Request, address: string): string {
   return isIpAddress(told) ? told : peer;
 }
 
-async function respond(portal: Portal, request: Request): Promise<Response> {
+async function respond(portal: Portal, request: Request, site: () => Promise<Response | undefined | null>): Promise<Response | undefined> {
   const { pathname } = new URL(request.url);
   try {
+    if (pathname.startsWith('/v1/')) return (await site()) ?? new Response('there is nothing here', { status: 404 });
     const found = await portal.records.get('portal');
     return Response.json({ path: pathname, portal: found?.portal ?? null }, { status: 404 });
   } catch (error) {

@@ -2,6 +2,7 @@
 // that talk to it. Its clock stands still until it is told.
 
 import { afterAll } from 'vitest';
+import { ensureIdentity } from '../../../uplink/portal/identity.ts';
 import { setupLink } from '../../../uplink/portal/identity/first.ts';
 import type { KindName } from '../../../uplink/portal/kinds.ts';
 import { type Portal, serveHttp } from '../../../uplink/portal/process.ts';
@@ -66,6 +67,7 @@ export async function house(url?: string): Promise<House> {
   const { world } = store;
   const records = openRecords(store.address, engine);
   const portal: { -readonly [K in keyof Portal]: Portal[K] } = { world, records, url: url ?? '', objects: 'objects' };
+  await ensureIdentity(portal, () => {});
   const server = serveHttp(portal, { address: '127.0.0.1', port: 0 });
   servers.push(server);
   const at = `http://127.0.0.1:${server.port}`;

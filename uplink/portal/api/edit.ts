@@ -9,7 +9,7 @@ import { canonical } from '../../canonical.ts';
 import { sealPassword } from '../identity/password.ts';
 import { ordered, type RecordOf } from '../kinds.ts';
 import type { Records, Transaction } from '../records.ts';
-import { want } from '../want.ts';
+import { documentOf as documentIn, want } from '../want.ts';
 import { conflict, invalid, notFound, Problem } from './problem.ts';
 import type { Tell, TenantCall } from './route.ts';
 
@@ -30,7 +30,7 @@ export const blank: Document = {
 /** The desired document of a rev; undefined: there is none (rev 0), or it is not kept any more. */
 export async function documentOf(reads: Reads, site: string, rev: number): Promise<Document | undefined> {
   const row = rev < 1 ? undefined : await reads.get('desired', site, ordered(rev));
-  return row === undefined ? undefined : (JSON.parse(row.signed) as { doc: Document }).doc;
+  return row === undefined ? undefined : documentIn(row.signed);
 }
 
 /** The site of the path, or the 404 that everybody else gets. */
