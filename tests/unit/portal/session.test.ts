@@ -367,6 +367,15 @@ describe('A5: people and programs', () => {
       expect(answer.status).toBe(409);
     expect((await owner.post(`${base}/invitations`, { email: 'x@example.org', role: 'domain admin' })).status).toBe(422);
   });
+  test('a token may no more than whoever made it may now', async () => {
+    const { client: admin, person } = await here.member(owner, org, 'admin', 'adam@example.org');
+    const program = here.program((await admin.post(`/organisations/${org}/tokens`, { name: 'script', role: 'admin' })).body.token);
+    const become = (role: 'admin' | 'helpdesk') => here.write(async (tx) => tx.put('membership', [org, person], { role, domains: [], since: 0 }));
+    await become('helpdesk'); // by a way that ended no tokens
+    expect((await program.get(`/organisations/${org}`)).status).toBe(401);
+    await become('admin');
+    expect((await program.get(`/organisations/${org}`)).status).toBe(200);
+  });
   test('a role that changed ends the sessions; a member who left is out, with the tokens they made', async () => {
     const { client: admin, person } = await here.member(owner, org, 'admin', 'adam@example.org');
     const made = await admin.post(`/organisations/${org}/tokens`, { name: 'script', role: 'admin' });
