@@ -121,6 +121,9 @@ describe('A2: guesses', () => {
     const stopped = await guess('198.51.100.1', olga.email, passphrase);
     expect(stopped.status).toBe(429);
     expect(stopped.headers.get('retry-after')).toBe('900');
+    const fields = { protocol: 'portal', remote: '192.0.2.0', login: olga.email, reason: 'wrong' };
+    expect(here.world.logged).toContainEqual({ event: 'auth.failed', fields });
+    expect(JSON.stringify(here.world.logged)).not.toMatch(/not the password|horse/);
     const reread = await here.portal.records.get('attempts', `login:${hashOf(olga.email)}`);
     expect(reread?.count).toBe(limits.portalFailuresPerLogin);
     here.world.time += limits.authWindowMs;
