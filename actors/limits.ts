@@ -227,6 +227,47 @@ export const limits = {
   sessionsEveryMs: 5_000,
   /** How old numbers may be that are counted row by row. */
   countedMs: 5_000,
+  /** After that long without an octet either way a connection is closed; a live stream beats more often. */
+  portalIdleSeconds: 60,
+  /** Octets of a desired document as a portal keeps it: what one frame of the uplink carries. */
+  portalDocument: 1 * MiB,
+  /** Characters of a person's password. */
+  portalPasswordLength: 12,
+  /** Guesses at one login within authWindowMs. */
+  portalFailuresPerLogin: 10,
+  sessionIdleMs: 14 * 86_400_000,
+  sessionMs: 60 * 86_400_000,
+  sessionsPerPerson: 50,
+  /** How long ago a person must have proved who they are, at most, to change how they do so. */
+  reauthMs: 3_600_000,
+  /** How exactly it is known when a session or a token was used last. */
+  seenEveryMs: 300_000,
+  signInLinkMs: 3_600_000,
+  challengeMs: 300_000,
+  invitationMs: 7 * 86_400_000,
+  claimMs: 86_400_000,
+  claimKeptMs: 7 * 86_400_000,
+  /** How long a repeated request gets the answer of the first. */
+  idempotencyMs: 86_400_000,
+  passkeysPerPerson: 20,
+  tokensPerOrganisation: 200,
+  sitesPerOrganisation: 1_000,
+  apiBody: 64 * KiB,
+  /** Rows of one answer. */
+  apiPage: 200,
+  /** Requests of one session, token or, where there is neither, address, in a minute. */
+  apiPerMinute: 600,
+  apiStrangersPerMinute: 120,
+  /** Sessions, tokens and addresses whose requests a process counts. */
+  apiCounted: 10_000,
+  apiQueryMs: 10_000,
+  /** Live streams of one process, and of one session or token. */
+  apiStreams: 1_000,
+  apiStreamsEach: 10,
+  apiStreamBeatMs: 15_000,
+  /** Events that a live stream may have waiting to be read. */
+  apiStreamBacklog: 100,
+  portalSweepMs: 600_000,
 
   // the uplink
   /** Octets of a frame. */
@@ -287,6 +328,10 @@ export function checkLimits(): void {
     3 * limits.document < limits.sealedObject && limits.sealedObject < 2 ** 32,
     'a document fits an object, whatever its characters, and its size a header',
   );
+  assert(limits.portalDocument + limits.apiBody <= limits.portalRequest, 'a document fits a request');
+  assert(limits.apiStreamBeatMs < 1_000 * limits.portalIdleSeconds && limits.apiQueryMs < 1_000 * limits.portalIdleSeconds, 'a stream that beats is not idle');
+  assert(limits.apiPage < limits.portalPage, 'a page and whether there is more fit a list');
+  assert(limits.seenEveryMs < limits.sessionIdleMs && limits.sessionIdleMs < limits.sessionMs, 'a session in use does not end for being idle');
   assert(limits.transferWindow < limits.frame, 'a window of chunks fits a frame');
   assert(limits.chunk + 1 + 24 <= 4096, 'a chunk row fits a page');
   assert(limits.pageUids * 44 < 2038, 'an index page stays inside an LMDB leaf');

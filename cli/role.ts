@@ -14,7 +14,7 @@ import type { World } from '../actors/world.ts';
 import { defaultEngine, type EngineKind, engineOctets, engineOf, openView } from '../storage/engines/open.ts';
 import type { Spare } from '../storage/scrub.ts';
 import { portalTree, tree } from '../tree.ts';
-import { complain } from './output.ts';
+import { complain, print } from './output.ts';
 import { place } from './place.ts';
 
 export interface RoleOptions {
@@ -167,5 +167,5 @@ async function portal(world: World, children: readonly ChildRow[], options: Role
   const view = await openView('.', engineOf('.') ?? defaultEngine, place.readSocket);
   store.on('reopened', () => view.reopen?.());
   const { listen = '', url = '', objects = place.objects } = options;
-  startChild(world, child(children, 'portal'), () => portalRole({ world, store, view, listen, url, objects }));
+  startChild(world, child(children, 'portal'), () => portalRole({ world, store, view, listen, url, objects, say: print }));
 }
