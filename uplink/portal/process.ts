@@ -8,6 +8,7 @@ import { parseEndpoint } from '../../storage/addresses.ts';
 import type { Reader } from '../../storage/engine.ts';
 import type { StoreProtocol } from '../../storage/messages.ts';
 import { Busy, openRecords, type Records } from './records.ts';
+import { serveUi } from './ui.ts';
 
 /** What every part of a portal is given. */
 export interface Portal {
@@ -48,8 +49,11 @@ export async function portalRole(options: PortalOptions): Promise<never> {
 async function respond(portal: Portal, request: Request): Promise<Response> {
   const { pathname } = new URL(request.url);
   try {
-    const found = await portal.records.get('portal');
-    return Response.json({ path: pathname, portal: found?.portal ?? null }, { status: 404 });
+    if (pathname.startsWith('/api/') || pathname.startsWith('/v1/')) {
+      const found = await portal.records.get('portal');
+      return Response.json({ path: pathname, portal: found?.portal ?? null }, { status: 404 });
+    }
+    return await serveUi(request);
   } catch (error) {
     if (error instanceof Busy) return new Response('busy', { status: 503 });
     throw error;
