@@ -39,10 +39,15 @@ const verbs: Readonly<Record<string, Verb>> = {
     });
     return forever();
   }),
-  portal: verb('', ['data', 'listen', 'url', 'objects', 'engine'], 'run a portal: what configures sites and keeps their snapshots', async (given) => {
-    await (await import('./cli/portal.ts')).portal(given);
-    return forever();
-  }),
+  portal: verb(
+    '[link] [address]',
+    ['data', 'listen', 'url', 'objects', 'engine', 'json'],
+    'run a portal: what configures sites and keeps their snapshots; link: a way in for an owner who is locked out',
+    async (given) => (await import('./cli/portal.ts')).portal(given),
+  ),
+  join: verb('CLAIM', ['data', 'engine', 'json'], 'become a site of a portal: its configuration comes from there from then on', async (given) =>
+    (await import('./cli/join.ts')).join(given),
+  ),
   demo: verb('', ['data', 'listen', 'port-offset'], 'a site with two accounts and some mail on high ports, to look around', async (given) =>
     (await import('./cli/demo.ts')).demo(given),
   ),

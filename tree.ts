@@ -36,6 +36,7 @@ export const tree: readonly ProcessRow[] = [
     children: [
       { name: 'control', actor: 'control', max: 1, onCrash: exit },
       { name: 'parking', actor: 'parking', max: 1, onCrash: restart(5, 60) },
+      { name: 'uplink', actor: 'uplink', max: 1, onCrash: restart(5, 60) },
     ],
   },
 ];

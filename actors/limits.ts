@@ -190,6 +190,87 @@ export const limits = {
   /** Of a transaction whose reads others change meanwhile. */
   portalTries: 20,
   portalRequest: 2 * MiB,
+  /** After that long without an octet either way a connection is closed; a live stream beats more often. */
+  portalIdleSeconds: 60,
+  /** Octets of a desired document as a portal keeps it: what one frame of the uplink carries. */
+  portalDocument: 1 * MiB,
+  /** Characters of a person's password. */
+  portalPasswordLength: 12,
+  /** Guesses at one login within authWindowMs. */
+  portalFailuresPerLogin: 10,
+  sessionIdleMs: 14 * 86_400_000,
+  sessionMs: 60 * 86_400_000,
+  sessionsPerPerson: 50,
+  /** How long ago a person must have proved who they are, at most, to change how they do so. */
+  reauthMs: 3_600_000,
+  /** How exactly it is known when a session or a token was used last. */
+  seenEveryMs: 300_000,
+  signInLinkMs: 3_600_000,
+  challengeMs: 300_000,
+  invitationMs: 7 * 86_400_000,
+  claimMs: 86_400_000,
+  /** How long a repeated request gets the answer of the first. */
+  idempotencyMs: 86_400_000,
+  passkeysPerPerson: 20,
+  tokensPerOrganisation: 200,
+  sitesPerOrganisation: 1_000,
+  apiBody: 64 * KiB,
+  /** Rows of one answer. */
+  apiPage: 200,
+  /** Requests of one session, token or, where there is neither, address, in a minute. */
+  apiPerMinute: 600,
+  apiStrangersPerMinute: 120,
+  /** Sessions, tokens and addresses whose requests a process counts. */
+  apiCounted: 10_000,
+  apiQueryMs: 10_000,
+  /** Live streams of one process, and of one session or token. */
+  apiStreams: 1_000,
+  apiStreamsEach: 10,
+  apiStreamBeatMs: 15_000,
+  /** Events that a live stream may have waiting to be read. */
+  apiStreamBacklog: 100,
+  portalSweepMs: 600_000,
+
+  // the uplink
+  /** Octets of a frame. */
+  uplinkFrame: 1 * MiB,
+  /** Of what anybody may send before we know who it is. */
+  uplinkStranger: 16 * KiB,
+  uplinkAuthMs: 10_000,
+  uplinkConnectMs: 20_000,
+  uplinkPingMs: 20_000,
+  /** Without a word for so long the other side is gone. */
+  uplinkSilentMs: 65_000,
+  uplinkRetryMs: 1_000,
+  uplinkRetryMaxMs: 300_000,
+  /** How long a poll waits for something to say. */
+  uplinkPollMs: 25_000,
+  uplinkLookMs: 5_000,
+  uplinkReportMs: 30_000,
+  uplinkPresenceMs: 30_000,
+  /** Connections of one address, and of all that have not said who they are. */
+  uplinkPerAddress: 200,
+  uplinkStrangers: 1_000,
+  /** Frames that one side has sent and the other has not taken yet. */
+  uplinkWaiting: 1_000,
+  /** UTF-16 units of a long text in one frame: at most three octets each, or two where they are escaped. */
+  uplinkSlice: 256 * KiB,
+  /** UTF-16 units of a signed rev. */
+  uplinkDesired: 4 * MiB,
+  /** Octets of events that a site keeps while nobody takes them. */
+  uplinkEvents: 64 * MiB,
+  /** Of one frame: events, and octets of theirs. */
+  uplinkEventsAtOnce: 100,
+  uplinkCommandsAtOnce: 100,
+  uplinkEventsOctets: 256 * KiB,
+  desiredKept: 20,
+  /** Of a document that a site rejects. */
+  documentErrors: 50,
+  /** A rev that may cut the uplink goes back after so long without one. */
+  confirmMs: 300_000,
+  commandMs: 600_000,
+  queryMs: 10_000,
+  deviceMs: 900_000,
 
   // the document
   document: 16 * MiB,
@@ -209,6 +290,10 @@ export function checkLimits(): void {
     3 * limits.document < limits.sealedObject && limits.sealedObject < 2 ** 32,
     'a document fits an object, whatever its characters, and its size a header',
   );
+  assert(limits.portalDocument + limits.apiBody <= limits.portalRequest, 'a document fits a request');
+  assert(limits.apiStreamBeatMs < 1_000 * limits.portalIdleSeconds && limits.apiQueryMs < 1_000 * limits.portalIdleSeconds, 'a stream that beats is not idle');
+  assert(limits.apiPage < limits.portalPage, 'a page and whether there is more fit a list');
+  assert(limits.seenEveryMs < limits.sessionIdleMs && limits.sessionIdleMs < limits.sessionMs, 'a session in use does not end for being idle');
   assert(limits.transferWindow < limits.frame, 'a window of chunks fits a frame');
   assert(limits.chunk + 1 + 24 <= 4096, 'a chunk row fits a page');
   assert(limits.pageUids * 44 < 2038, 'an index page stays inside an LMDB leaf');
@@ -217,5 +302,8 @@ export function checkLimits(): void {
   assert(limits.smtpLine >= 512 && limits.smtpAuthLine >= 12 * KiB, 'RFC 5321 §4.5.3.1.4, RFC 4954 §4');
   assert(2 * limits.readWaitMs <= limits.heartbeatMissedMs, 'a read that waits for the store is no hang');
   assert(limits.document + 4 * KiB <= limits.readKept, 'a document is kept');
+  assert(3 * limits.uplinkSlice + 4 * KiB < limits.uplinkFrame, 'a slice fits a frame, whatever its characters');
+  assert(2 * limits.uplinkEventsOctets <= limits.uplinkFrame, 'events fit a frame, however they are escaped');
+  assert(limits.uplinkSilentMs > 3 * limits.uplinkPingMs, 'a ping may be lost');
   assert(limits.heartbeatMissedMs > 3 * limits.heartbeatMs, 'a heartbeat may be late');
 }

@@ -21,6 +21,8 @@ export const place = {
   readSocket: 'run/read.sock',
   /** What a portal keeps for its sites, where no other place was named. */
   objects: 'objects',
+  /** Who this machine is to a portal. It is in no snapshot. */
+  machineKey: 'machine.key',
   workSocket: 'run/work.sock',
   supervisorSocket: 'run/supervisor.sock',
   /** Private and executable: the program unpacks its native engine here (a /tmp mounted noexec does not matter). */

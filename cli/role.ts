@@ -1,18 +1,20 @@
 // The hidden verb `role NAME`: what a child process of the supervisor is. It runs in the data directory, reports to the
 // supervisor, and exits when the supervisor is gone. Each role imports only what it needs, so that it starts fast.
 
+import { statfsSync } from 'node:fs';
 import { reportToSupervisor, startChild } from '../actors/children.ts';
 import { checkLimits, limits } from '../actors/limits.ts';
 import { link, serve } from '../actors/link.ts';
 import { holdAlone } from '../actors/lock.ts';
 import { realWorld, systemResolvers } from '../actors/platform.ts';
-import { hopeless } from '../actors/supervision.ts';
+import { hopeless, Supervision, type SupervisionProtocol } from '../actors/supervision.ts';
 import type { ChildRow, ProcessRow } from '../actors/tree.ts';
+import { type Answer, isRefusal, type Refusal } from '../actors/wire.ts';
 import type { World } from '../actors/world.ts';
-import { defaultEngine, type EngineKind, engineOf, openView } from '../storage/engines/open.ts';
+import { defaultEngine, engineOctets, type EngineKind, engineOf, openView } from '../storage/engines/open.ts';
 import type { Spare } from '../storage/scrub.ts';
 import { portalTree, tree } from '../tree.ts';
-import { complain } from './output.ts';
+import { complain, print } from './output.ts';
 import { place } from './place.ts';
 
 export interface RoleOptions {
@@ -114,20 +116,34 @@ async function edge(world: World, children: readonly ChildRow[], options: RoleOp
   openListeners(site, children, 3);
 }
 
-/** After a crash of the parking: fewer than its budget, so that it never ends the process which sends mail. */
-const PARKING_PAUSE_MS = 15_000;
+/** After a crash of what stands beside the queue: fewer than its budget, so that it never ends the process which sends mail. */
+const BESIDE_PAUSE_MS = 15_000;
 
 async function control(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {
   const [site, { controlRole }] = await Promise.all([openSite(world, options), import('../protocols/control.ts')]);
+  const beside = (name: string, life: () => Promise<never>): void =>
+    startChild(world, child(children, name), async () => {
+      try {
+        await life();
+      } catch (error) {
+        await world.sleep(BESIDE_PAUSE_MS);
+        throw error;
+      }
+    });
   startChild(world, child(children, 'control'), () => controlRole(site, systemResolvers));
-  startChild(world, child(children, 'parking'), async () => {
-    try {
-      await (await import('../storage/snapshot/parking.ts')).parkForever(site);
-    } catch (error) {
-      await world.sleep(PARKING_PAUSE_MS);
-      throw error;
-    }
+  beside('parking', async () => (await import('../storage/snapshot/parking.ts')).parkForever(site));
+  beside('uplink', async () => {
+    const [{ runAgent }, { version }] = await Promise.all([import('../uplink/agent/live.ts'), import('../package.json')]);
+    const supervisor = link(world, place.supervisorSocket, Supervision);
+    return runAgent(site, version, async () => surroundings(version, await supervisor.ask('processes', {})));
   });
+}
+
+/** What a site says of its machine. */
+function surroundings(version: string, processes: Answer<SupervisionProtocol, 'processes'> | Refusal) {
+  const { bavail, bsize } = statfsSync('.');
+  const { startedAt, listeners } = isRefusal(processes) ? { startedAt: null, listeners: [] } : processes;
+  return { version, engine: engineOf('.') ?? defaultEngine, diskOctets: engineOctets('.'), freeOctets: bavail * bsize, startedAt, listeners };
 }
 
 async function portal(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {
@@ -139,5 +155,5 @@ async function portal(world: World, children: readonly ChildRow[], options: Role
   const view = await openView('.', engineOf('.') ?? defaultEngine, place.readSocket);
   store.on('reopened', () => view.reopen?.());
   const { listen = '', url = '', objects = place.objects } = options;
-  startChild(world, child(children, 'portal'), () => portalRole({ world, store, view, listen, url, objects }));
+  startChild(world, child(children, 'portal'), () => portalRole({ world, store, view, listen, url, objects, say: print }));
 }

@@ -132,7 +132,7 @@ function dropPrivileges(world: World): void {
     .map((line) => line.split(':'))
     .find(([name]) => name === 'mailsite');
   const [uid, gid] = own.uid !== 0 ? [own.uid, own.gid] : entry !== undefined ? [Number(entry[2]), Number(entry[3])] : [SPARE_UID, SPARE_UID];
-  for (const path of ['.', place.run, place.tmp, place.log, place.lock, place.supervisorLock, ...engineFiles('.')]) giveAway(path, uid, gid);
+  for (const path of ['.', place.run, place.tmp, place.log, place.lock, place.supervisorLock, place.machineKey, ...engineFiles('.')]) giveAway(path, uid, gid);
   process.setgroups?.([]);
   process.setgid?.(gid);
   process.setuid?.(uid);

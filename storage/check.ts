@@ -50,6 +50,7 @@ export interface Checking {
 }
 
 const maxProblems = 1_000;
+const uplinkTables = ['uplink', 'desired', 'before', 'commandResult', 'event', 'eventLog'] as const;
 
 export function check(reader: Reader, options: CheckOptions = {}): Checked {
   const problems: Problem[] = [];
@@ -70,7 +71,7 @@ export function check(reader: Reader, options: CheckOptions = {}): Checked {
     checkBlobs(c);
     checkDigest(c);
     for (const { row } of readable(c, 'damage')) say('row', `${row.table} ${Buffer.from(row.key).toString('hex')} is damaged and not mended: ${row.what}`);
-    for (const table of ['certificate', 'authFailure', 'lineage', 'recovery', 'scrub'] as const) for (const _ of readable(c, table));
+    for (const table of ['certificate', 'authFailure', 'lineage', 'recovery', 'scrub', ...uplinkTables] as const) for (const _ of readable(c, table));
   }
   return { problems, found, counts };
 }

@@ -194,6 +194,75 @@ export const Store = protocol(
     /** Chunks of a body that is damaged, in the place of those that are there. `last`: the body is whole again. */
     mendBody: call(92, { blob: u53, first: u32, chunks: list(chunk, 64), last: bool }, {}),
 
+    // the uplink (uplink/agent): whose the site is, what it was told, and what it has to tell
+    /** The site belongs to a portal from now on, as `machine`. Events are numbered on from above `eventSeq`, which the portal has.
+     *  Refuses `locked` where it belongs to another one, unless `identity` is the key of its recovery kit. */
+    joined: call(
+      140,
+      {
+        now: u53,
+        portal: text(500),
+        portalId: text(100),
+        rootPublic: text(100),
+        site: text(100),
+        machine: text(100),
+        signPublic: text(100),
+        epoch: u32,
+        eventSeq: u53,
+        identity: text(200),
+      },
+      {},
+    ),
+    /** A session was granted: its counter is kept before it is used. Refuses `conflict` for one that is not above the last. */
+    uplinkUp: call(141, { now: u53, counter: u53 }, {}),
+    /** There is none any more; `state` other than offline is for good. */
+    uplinkDown: call(142, { now: u53, state: oneOf('offline', 'superseded', 'quarantined', 'decommissioned') }, {}),
+    /** U2: the rev and its document in one commit. `confirmBy` 0: it stays. Refuses `conflict` for a rev that is not newer. */
+    applyDesired: call(
+      143,
+      {
+        now: u53,
+        rev: u53,
+        hash: text(100),
+        signed: text(8 * 1024 * 1024),
+        signature: text(200),
+        document: text(16 * 1024 * 1024),
+        confirmBy: u53,
+      },
+      {},
+    ),
+    /** A rev that this site does not take; the one in force stays. */
+    rejectDesired: call(144, { now: u53, rev: u53, hash: text(100), errors: text(20_000) }, {}),
+    /** The rev that waits for it stays (`keep`), or the one before comes back. */
+    settleDesired: call(145, { now: u53, rev: u53, keep: bool }, {}),
+    /** U2: does another call of this protocol (`kind`, its fields as JSON; empty: what is done is not the store's) and keeps
+     *  that `command` was done, in one commit; `state` and `value` are told then. One that was done before is not done again:
+     *  `again`. What the other call refuses is refused here, and nothing is kept. */
+    perform: call(
+      146,
+      {
+        now: u53,
+        command: text(100),
+        name: text(100),
+        kind: text(40),
+        ask: text(1024 * 1024),
+        state: oneOf('running', 'done', 'failed', 'expired'),
+        value: text(100_000),
+      },
+      { state: oneOf('running', 'done', 'failed', 'expired'), value: text(100_000), again: bool },
+    ),
+    /** What came of a command that was running. */
+    settleCommand: call(147, { now: u53, command: text(100), state: oneOf('done', 'failed'), value: text(100_000) }, {}),
+    /** Results that the portal has. */
+    toldCommands: call(148, { commands: list(text(100), 1_000) }, {}),
+    recordEvents: call(149, { now: u53, events: list(record({ name: text(100), body: text(4_000) }), 1_000) }, { last: u53 }),
+    /** The portal has all up to `seq`. */
+    ackEvents: call(150, { seq: u53 }, {}),
+    /** The portal has events up to `seq` that we never had: ours go on above. It lacks some that we gave it: it is told so. */
+    alignEvents: call(151, { now: u53, seq: u53 }, {}),
+    /** A document by hand on a joined site: with the key of its recovery kit only. */
+    overrideConfig: call(152, { now: u53, document: text(16 * 1024 * 1024), identity: text(200) }, { rev: u53 }),
+
     // records of a portal (uplink/portal/records.ts)
     /** All of `writes` (body null: removed), if each of `reads` still has the rev that was read (0: absent); else `conflict`. */
     changeRecords: call(

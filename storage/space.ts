@@ -39,6 +39,11 @@ export function space(reader: Reader) {
   return { ...bodies.counts, parts: partsOf(reader, bodies), accounts: accounts.list(), mailboxes: mailboxes.list() };
 }
 
+const configuration: readonly TableName[] = [
+  ...(['site', 'config', 'domain', 'address', 'account', 'certificate', 'authFailure', 'lineage', 'recovery', 'damage', 'scrub', 'record'] as const),
+  ...(['uplink', 'desired', 'before', 'commandResult', 'event', 'eventLog'] as const),
+];
+
 function partsOf(reader: Reader, bodies: Bodies): Part[] {
   const sum = (what: Part['what'], tables: readonly TableName[]): Part => {
     let rows = 0;
@@ -67,7 +72,7 @@ function partsOf(reader: Reader, bodies: Bodies): Part[] {
     sum('journal', ['journal']),
     sum('vanished', ['vanished']),
     sum('queue', ['queue', 'queueRecipient', 'queueDue']),
-    sum('configuration', ['site', 'config', 'domain', 'address', 'account', 'certificate', 'authFailure', 'lineage', 'recovery', 'damage', 'scrub', 'record']),
+    sum('configuration', configuration),
     { what: 'garbage', rows: garbage, octets: Math.round(garbage * chunkOctets) },
     { what: 'transfers', rows: transfers, octets },
   ];

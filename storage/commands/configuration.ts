@@ -9,9 +9,16 @@ import type { Tx } from '../tx.ts';
 import { createDefaults } from './mailbox.ts';
 import { type Command, site, takeId } from './site.ts';
 
-export const applyConfig: Command<'applyConfig'> = (tx, { now, document: text }) => {
+export const applyConfig: Command<'applyConfig'> = (tx, { now, document }) => {
+  const owner = tx.get('uplink', {});
+  if (owner && owner.state !== 'decommissioned') return refuse('locked', `it is locked by the portal ${owner.portal}, rev ${owner.runningRev}`);
+  return { rev: putDocument(tx, document, now) };
+};
+
+/** Makes a validated, normalized document the one in force. Returns the number that this site gives it. */
+export function putDocument(tx: Tx, text: string, now: number): number {
   const was = tx.get('config', {});
-  if (was?.document === text) return { rev: was.rev };
+  if (was?.document === text) return was.rev;
   const before = was ? (JSON.parse(was.document) as Document) : null;
   const document = JSON.parse(text) as Document;
   const accounts = applyAccounts(tx, document, before, now);
@@ -20,8 +27,8 @@ export const applyConfig: Command<'applyConfig'> = (tx, { now, document: text })
   const rev = (was?.rev ?? 0) + 1;
   tx.put('config', {}, { rev, appliedAt: now, document: text });
   tx.configured(rev);
-  return { rev };
-};
+  return rev;
+}
 
 /** Accounts by address, those of the document and those of earlier ones. */
 function applyAccounts(tx: Tx, document: Document, before: Document | null, now: number): Map<string, number> {

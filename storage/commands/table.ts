@@ -10,6 +10,21 @@ import { mend, mendBody, scrubbed } from './mend.ts';
 import { claimQueue, reportQueue } from './queue.ts';
 import { changeRecords } from './record.ts';
 import type { Command } from './site.ts';
+import {
+  ackEvents,
+  alignEvents,
+  applyDesired,
+  joined,
+  overrideConfig,
+  recordEvents,
+  rejectDesired,
+  settleCommand,
+  settleDesired,
+  toldCommands,
+  uplinkDown,
+  uplinkUp,
+} from './uplink.ts';
+import { perform } from './perform.ts';
 import { appendTransfer, beginTransfer, collect, dropTransfer } from './transfer.ts';
 
 type Direct = 'subscribe' | 'readersGone' | 'stats' | 'compact' | 'compacting' | 'publish';
@@ -42,6 +57,19 @@ export const commands: { readonly [K in CommandName]: Command<K> } = {
   scrubbed,
   mend,
   mendBody,
+  joined,
+  uplinkUp,
+  uplinkDown,
+  applyDesired,
+  rejectDesired,
+  settleDesired,
+  perform,
+  settleCommand,
+  toldCommands,
+  recordEvents,
+  ackEvents,
+  alignEvents,
+  overrideConfig,
 };
 
 /** Commands that free room, or let others free it: on a full disk they are tried alone, and may use the reserve. */

@@ -167,6 +167,8 @@ export const kinds = {
       state: z.enum(['standby', 'active', 'superseded', 'quarantined', 'revoked']),
       /** A machine that presents an older one is a copy or a disk that was rolled back. */
       sessionCounter: z.int(),
+      /** The highest counter that was offered: it counts once the machine has said that it keeps it. */
+      offered: z.int(),
       enrolledAt: at,
       seenAt: at.nullable(),
     }),
@@ -235,6 +237,10 @@ export const kinds = {
     ['site', 'epoch', 'n'],
     z.strictObject({ name: z.string(), lineage: z.string(), epoch: z.int(), commit: z.int(), at, size: z.int(), by: z.string(), proven: z.string() }),
   ),
+  /** What the portal was last called by: a verb on its machine prints links of it. */
+  service: kind(40, [], z.strictObject({ url: z.string(), since: at })),
+  /** What somebody should look at: a second machine on a claim, a copy of a machine. `alarm`: its time in ms, 15 digits, and some letters. */
+  alarm: kind(60, ['organisation', 'alarm'], z.strictObject({ at, site: z.string(), name: z.string(), detail: z.string() })),
 } as const satisfies Readonly<Record<string, Kind<unknown>>>;
 
 export type KindName = keyof typeof kinds;

@@ -26,6 +26,15 @@ export const onSignedOut = (run: () => void): void => {
   signedOut = run;
 };
 
+/** How a person proves once more who they are; false: they would not. */
+let prove: () => Promise<boolean> = async () => false;
+export const onProve = (run: () => Promise<boolean>): (() => void) => {
+  prove = run;
+  return () => {
+    prove = async () => false;
+  };
+};
+
 export interface Asked {
   readonly method?: string;
   readonly body?: unknown;
@@ -34,7 +43,13 @@ export interface Asked {
 }
 
 /** Never throws. A 204 is an outcome with neither value nor trouble. */
-export async function ask<T>(path: string, { method = 'GET', body, ifMatch, quiet }: Asked = {}): Promise<Outcome<T>> {
+export async function ask<T>(path: string, asked: Asked = {}): Promise<Outcome<T>> {
+  const outcome = await once<T>(path, asked);
+  if (outcome.trouble?.problem?.type?.endsWith(':prove-again') !== true || !(await prove())) return outcome;
+  return once<T>(path, asked);
+}
+
+async function once<T>(path: string, { method = 'GET', body, ifMatch, quiet }: Asked): Promise<Outcome<T>> {
   const headers: Record<string, string> = { accept: 'application/json' };
   if (method !== 'GET') headers['x-mailsite'] = '1';
   if (method === 'POST') headers['idempotency-key'] = freshKey();
@@ -55,7 +70,8 @@ export async function ask<T>(path: string, { method = 'GET', body, ifMatch, quie
       title: problem?.title ?? text.trouble.odd(response.status),
       detail: problem?.detail ?? text.trouble.oddNext,
       status: response.status,
-      errors: problem?.errors ?? [],
+      // which field, not in which part of the request
+      errors: (problem?.errors ?? []).map(({ path, message }) => ({ path: path.replace(/^body\./, ''), message })),
       problem,
     },
   };

@@ -60,9 +60,9 @@ export interface Site {
   readonly host: string;
   readonly domains: number;
   readonly accounts: number;
-  readonly queue: { readonly messages: number; readonly oldestAt: number | null } | null;
+  readonly queue: { readonly messages: number; readonly oldestAt: number | null };
   readonly certificateDays: number | null;
-  readonly snapshot: { readonly at: number; readonly provenAt: number | null } | null;
+  readonly snapshot: { readonly at: number | null; readonly provenAt: number | null };
   readonly createdAt: number;
 }
 export interface Claim {
@@ -103,6 +103,9 @@ export interface DnsRow {
   readonly fix: string;
 }
 
+export interface QueueAnswer {
+  readonly queue: { readonly items: readonly Queued[]; readonly next?: string | null };
+}
 export interface Queued {
   readonly id: number;
   readonly from: string;
@@ -184,21 +187,22 @@ export interface TraceAnswer {
 /** What a site says of itself; an older one says less. */
 export interface Facts {
   readonly version?: string;
-  readonly rev?: number;
   readonly host?: string | null;
-  readonly mail?: { readonly mailboxes?: number; readonly messages?: number; readonly octets?: number };
-  readonly accounts?: { readonly total?: number; readonly disabled?: number };
-  readonly queue?: { readonly messages?: number; readonly oldestAt?: number | null };
+  readonly mail?: { readonly messages: number; readonly octets: number };
   readonly engine?: string;
-  readonly disk?: { readonly usedOctets?: number; readonly freeOctets?: number };
+  readonly diskOctets?: number;
+  readonly freeOctets?: number;
+  readonly startedAt?: number | null;
   readonly listeners?: readonly { readonly name: string; readonly address: string; readonly port: number }[];
   readonly certificate?: { readonly notAfter: number; readonly selfSigned: boolean } | null;
-  readonly damage?: readonly { readonly table: string; readonly what: string; readonly foundAt: number }[];
-  readonly parking?: { readonly to: string; readonly takenAt: number | null; readonly problem?: string | null } | null;
+  /** Rows that are damaged. */
+  readonly damage?: number;
+  /** Where snapshots go. */
+  readonly parking?: string | null;
 }
 export interface Overview {
   readonly live: boolean;
-  readonly at: number;
+  readonly at: number | null;
   readonly facts: Facts;
 }
 export interface Command {
@@ -206,6 +210,10 @@ export interface Command {
   readonly name: string;
   readonly state: 'waiting' | 'sent' | 'accepted' | 'running' | 'done' | 'failed' | 'expired';
   readonly value?: unknown;
+}
+/** A command that the site was given: its id. */
+export interface Started {
+  readonly command: string;
 }
 export interface SiteEvent {
   readonly seq: number;
@@ -219,8 +227,8 @@ export interface Snapshot {
   readonly commit: number;
   readonly size: number;
   readonly epoch: number;
-  /** When a restore of it was proven; null or empty: not yet. */
-  readonly proven: number | string | null;
+  /** When a restore of it was proven, ms since the epoch as text; empty: not yet. */
+  readonly proven: string;
 }
 export interface Revision {
   readonly rev: number;

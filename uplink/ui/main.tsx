@@ -16,6 +16,7 @@ import { screenOf, Visiting } from './session.ts';
 const Shell = lazy(async () => ({ default: (await import('./shell.tsx')).Shell }));
 const Welcome = lazy(async () => ({ default: (await import('./screens/welcome.tsx')).Welcome }));
 const Invitation = lazy(async () => ({ default: (await import('./screens/welcome.tsx')).Invitation }));
+const LinkIn = lazy(async () => ({ default: (await import('./screens/welcome.tsx')).LinkIn }));
 const Sites = lazy(async () => ({ default: (await import('./screens/sites.tsx')).Sites }));
 const NewSite = lazy(async () => ({ default: (await import('./screens/newsite.tsx')).NewSite }));
 const SiteScreens = lazy(async () => ({ default: (await import('./screens/site.tsx')).SiteScreens }));
@@ -53,6 +54,7 @@ function App(): ReactNode {
   }, []);
   if (path === '/setup') return <Welcome onEntered={() => entered('/')} />;
   if (path === '/invitation') return <Invitation onEntered={() => entered('/')} />;
+  if (path === '/link') return <LinkIn onEntered={() => entered('/')} />;
   if (session === 'asking') return <Loading />;
   if (failed !== undefined && session === 'nobody') return <Outside trouble={failed} onRetry={() => void look()} />;
   if (session === 'nobody') return <SignIn onEntered={() => entered(path === '/signin' ? (search.get('to') ?? '/') : path + location.search)} />;

@@ -31,7 +31,7 @@ export const placesOfSite = (member: Membership, site: Site): Place[] =>
 const orgRows: readonly (readonly [part: keyof typeof text.nav.org, icon: IconName, right: Right])[] = [
   ['members', 'members', 'members.see'],
   ['tokens', 'token', 'tokens.edit'],
-  ['audit', 'activity', 'activity.see'],
+  ['audit', 'activity', 'audit.see'],
   ['organisation', 'settings', 'organisation.edit'],
 ];
 export const placesOfOrg = (member: Membership): Place[] =>

@@ -99,7 +99,7 @@ export function useStream(path: string | null, told: () => void): void {
       forget?.();
       forget = after(80, told); // several rows of one change are one look
     };
-    for (const name of ['message', 'site', 'command', 'event', 'snapshot', 'change']) source.addEventListener(name, soon);
+    for (const name of ['message', 'site', 'command', 'event', 'removed', 'document', 'snapshots']) source.addEventListener(name, soon);
     return () => {
       source.close();
       forget?.();

@@ -8,6 +8,7 @@ import type { List, Membership, Session, Site } from './contract.ts';
 import { text } from './language.ts';
 import { type Place, placesOfOrg, placesOfSite } from './navigation.ts';
 import { Icon, Mark } from './parts/icon.tsx';
+import { Prove } from './parts/prove.tsx';
 import { State, toneOf } from './parts/state.tsx';
 import { useResource } from './resource.ts';
 import { go, Link, useWhere } from './router.tsx';
@@ -61,6 +62,7 @@ export function Shell({ children, onSignOut }: { readonly children: ReactNode; r
       <main id="main" className="main" ref={main} tabIndex={-1}>
         {children}
       </main>
+      <Prove />
       {palette && (
         <Suspense fallback={null}>
           <Palette sites={sites} onClose={() => setPalette(false)} onSignOut={onSignOut} />

@@ -20,6 +20,6 @@ export function toneOf(site: Site): Tone {
   if (site.state === 'waiting') return 'info';
   if (site.state === 'superseded' || site.state === 'decommissioned') return 'idle';
   if (site.state === 'quarantined' || site.status === 'rejected') return 'bad';
-  if (site.state === 'offline' || site.because !== '') return 'warn';
+  if (site.state === 'offline' || site.because !== '' || !/^(All well|Taking over)/.test(site.word)) return 'warn'; // the portal's word decides
   return 'good';
 }

@@ -70,8 +70,8 @@ function Details({ account }: { readonly account: Account }): ReactNode {
   const [name, setName] = useState(account.name);
   const [quota, setQuota] = useState(gigabytesOf(account.quotaBytes));
   const put = (change: Partial<Account>, what: string): ReturnType<typeof edit> => {
-    const { address, name, quotaBytes, enabled } = { ...account, ...change };
-    return edit({ path: api('accounts', address), method: 'PUT', body: { address, name, quotaBytes, enabled }, what });
+    const { name, quotaBytes, enabled } = { ...account, ...change };
+    return edit({ path: api('accounts', account.address), method: 'PUT', body: { name, quotaBytes, enabled }, what });
   };
   const save = useWork(() => put({ name: name.trim(), quotaBytes: quotaOf(quota) }, text.accounts.changed(account.address)));
   const flip = useWork((enabled: boolean) => put({ enabled }, enabled ? text.accounts.enabled(account.address) : text.accounts.disabled(account.address)));

@@ -162,13 +162,14 @@ function AliasForm({ alias }: { readonly alias: Alias | null }): ReactNode {
   const [to, setTo] = useState(alias?.to.join('\n') ?? '');
   const targets = to.split(/[\s,;]+/).filter((word) => word !== '');
   const work = useWork(async () => {
-    const body = { address: address.trim().toLowerCase(), to: targets };
+    const named = address.trim().toLowerCase();
+    const body = alias === null ? { address: named, to: targets } : { to: targets };
     const path = alias === null ? api('aliases') : api('aliases', alias.address);
     const trouble = await edit({
       path,
       method: alias === null ? 'POST' : 'PUT',
       body,
-      what: alias === null ? text.aliases.added(body.address) : text.aliases.changed(body.address),
+      what: alias === null ? text.aliases.added(named) : text.aliases.changed(named),
     });
     if (trouble === undefined) go(screen('aliases'));
     return trouble;

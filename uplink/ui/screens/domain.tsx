@@ -135,7 +135,7 @@ function Rules({ domain }: { readonly domain: Domain }): ReactNode {
   const [aliasOf, setAliasOf] = useState(domain.aliasOf ?? '');
   const [catchAll, setCatchAll] = useState(domain.catchAll ?? '');
   const [subaddress, setSubaddress] = useState(domain.subaddress);
-  const next = { name: domain.name, aliasOf: mode === 'alias' ? aliasOf || (others[0]?.name ?? null) : null, catchAll: catchAll.trim() || null, subaddress };
+  const next = { aliasOf: mode === 'alias' ? aliasOf || (others[0]?.name ?? null) : null, catchAll: catchAll.trim() || null, subaddress };
   const same = next.aliasOf === domain.aliasOf && next.catchAll === domain.catchAll && next.subaddress === domain.subaddress;
   const work = useWork(() => edit({ path: api('domains', domain.name), method: 'PUT', body: next, what: text.domains.changed(domain.name) }));
   return (

@@ -50,7 +50,7 @@ function Steps({ snapshot, items }: { readonly snapshot: Snapshot; readonly item
   const [claim, setClaim] = useState<Claim>();
   const later = items.filter((other) => other.at > snapshot.at).length;
   const work = useWork(async () => {
-    const { value, trouble } = await ask<{ claim: Claim }>(api('snapshots', snapshot.name, 'launch'), { method: 'POST', body: {} });
+    const { value, trouble } = await ask<{ claim: Claim }>(api('snapshots', snapshot.name, 'launch'), { method: 'POST' });
     if (value !== undefined) setClaim(value.claim);
     return trouble;
   });

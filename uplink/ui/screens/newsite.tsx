@@ -64,7 +64,7 @@ export function Waiting(): ReactNode {
   const allowed = useMay()('site.add');
   const [claim, setClaim] = useState<Claim | undefined>(() => claims.get(site.id));
   const work = useWork(async () => {
-    const { value, trouble } = await ask<{ claim: Claim }>(api('claims'), { method: 'POST', body: {} });
+    const { value, trouble } = await ask<{ claim: Claim }>(api('claims'), { method: 'POST' });
     if (value !== undefined) {
       claims.set(site.id, value.claim);
       setClaim(value.claim);

@@ -21,7 +21,7 @@ import { Tokens } from './tokens.tsx';
 const screens: readonly (Route & { readonly right: Right })[] = [
   { pattern: '/o/:org/members', right: 'members.see', screen: () => <Members /> },
   { pattern: '/o/:org/tokens', right: 'tokens.edit', screen: () => <Tokens /> },
-  { pattern: '/o/:org/audit', right: 'activity.see', screen: () => <Audit /> },
+  { pattern: '/o/:org/audit', right: 'audit.see', screen: () => <Audit /> },
   { pattern: '/o/:org/organisation', right: 'organisation.edit', screen: () => <Own /> },
 ];
 

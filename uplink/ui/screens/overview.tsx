@@ -18,7 +18,7 @@ import { Arrived } from './newsite.tsx';
 export function Overview(): ReactNode {
   const { site, api } = useSite();
   const allowed = useMay();
-  const overview = useResource<OverviewOf>(api('overview'));
+  const overview = useResource<OverviewOf>(allowed('overview.see') ? api('overview') : null);
   const events = useResource<List<SiteEvent>>(allowed('activity.see') ? `${api('events')}?limit=8` : null);
   const facts = overview.value?.facts ?? {};
   const tone = toneOf(site);
@@ -59,7 +59,7 @@ export function Overview(): ReactNode {
 }
 
 function Freshness({ overview }: { readonly overview: OverviewOf | undefined }): ReactNode {
-  if (overview === undefined) return null;
+  if (overview === undefined || overview.at === null) return null;
   return <Badge tone={overview.live ? 'good' : 'idle'}>{overview.live ? text.overview.live : text.overview.asOf(moment(overview.at))}</Badge>;
 }
 
@@ -113,8 +113,8 @@ function Tiles({ site, facts }: { readonly site: Site; readonly facts: SiteFacts
   const { screen } = useSite();
   const allowed = useMay();
   const { queue, snapshot, certificateDays: days } = site;
-  const age = queue === null || queue.oldestAt === null ? null : now() - queue.oldestAt;
-  const { freeOctets, usedOctets } = facts.disk ?? {};
+  const age = queue.oldestAt === null ? null : now() - queue.oldestAt;
+  const { freeOctets, diskOctets: usedOctets } = facts;
   const link = (right: Parameters<typeof allowed>[0], part: string): string | undefined => (allowed(right) ? screen(part) : undefined);
   return (
     <div className="tiles">
@@ -122,7 +122,7 @@ function Tiles({ site, facts }: { readonly site: Site; readonly facts: SiteFacts
         label={text.terms.queue.name}
         term="queue"
         to={link('queue.see', 'queue')}
-        value={queue === null ? '–' : queue.messages === 0 ? text.overview.empty : count(queue.messages)}
+        value={queue.messages === 0 ? text.overview.empty : count(queue.messages)}
         about={age === null ? text.overview.queueClear : text.overview.oldest(span(age))}
         tone={age !== null && age > 4 * 3_600_000 ? 'warn' : undefined}
       />
@@ -130,9 +130,9 @@ function Tiles({ site, facts }: { readonly site: Site; readonly facts: SiteFacts
         label={text.terms.proven.name}
         term="proven"
         to={link('snapshots.see', 'snapshots')}
-        value={snapshot === null ? text.overview.none : snapshot.provenAt === null ? text.sites.neverProven : ago(snapshot.provenAt)}
-        about={snapshot === null ? text.overview.noSnapshot : text.overview.parked(ago(snapshot.at))}
-        tone={snapshot?.provenAt == null ? 'warn' : undefined}
+        value={snapshot.at === null ? text.overview.none : snapshot.provenAt === null ? text.sites.neverProven : ago(snapshot.provenAt)}
+        about={snapshot.at === null ? text.overview.noSnapshot : text.overview.parked(ago(snapshot.at))}
+        tone={snapshot.provenAt === null ? 'warn' : undefined}
       />
       <Tile
         label={text.terms.certificate.name}
@@ -188,7 +188,7 @@ function Running({ site, facts }: { readonly site: Site; readonly facts: SiteFac
             </span>
           ),
         ],
-        [text.overview.parking, facts.parking == null ? text.overview.none : (facts.parking.problem ?? facts.parking.to)],
+        [text.overview.parking, facts.parking ?? text.overview.none],
         [text.overview.seen, site.state === 'online' ? text.overview.connected : site.lastSeenAt === null ? text.overview.never : ago(site.lastSeenAt)],
         [text.overview.certificate, facts.certificate == null ? '–' : text.overview.until(ahead(facts.certificate.notAfter))],
       ]}
@@ -197,10 +197,10 @@ function Running({ site, facts }: { readonly site: Site; readonly facts: SiteFac
 }
 
 function Damage({ facts }: { readonly facts: SiteFacts }): ReactNode {
-  const { damage = [] } = facts;
-  if (damage.length === 0) return null;
+  const { damage = 0 } = facts;
+  if (damage === 0) return null;
   return (
-    <Notice tone="bad" title={text.overview.damage(damage.length)}>
+    <Notice tone="bad" title={text.overview.damage(damage)}>
       {text.overview.damageNext}
     </Notice>
   );

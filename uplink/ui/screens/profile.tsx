@@ -98,9 +98,9 @@ function Passkeys(): ReactNode {
   const passkeys = useResource<List<Passkey>>('/me/passkeys');
   const [name, setName] = useState('');
   const add = useWork(async () => {
-    const options = await ask<PublicKeyCredentialCreationOptionsJSON>('/me/passkeys/options', { method: 'POST', body: {} });
+    const options = await ask<{ options: PublicKeyCredentialCreationOptionsJSON }>('/me/passkeys/options', { method: 'POST' });
     if (options.value === undefined) return options.trouble;
-    const response = await answerNew(options.value);
+    const response = await answerNew(options.value.options);
     if (response === null) return undefined;
     const { trouble } = await ask('/me/passkeys', { method: 'POST', body: { name: name.trim() || text.profile.passkeyName, response } });
     setName('');

@@ -3,8 +3,8 @@
 
 import { type ReactNode, useMemo, useState } from 'react';
 import { ask, at } from '../api.ts';
-import { ahead, moment, now, size, span } from '../clock.ts';
-import type { Command, List, Queued, QueuedRecipient } from '../contract.ts';
+import { after, ahead, moment, now, size, span } from '../clock.ts';
+import type { Command, QueueAnswer, Queued, QueuedRecipient, Started } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button, LinkButton } from '../parts/button.tsx';
 import { Confirm } from '../parts/confirm.tsx';
@@ -21,6 +21,7 @@ import { useMay, useSite, useWork } from '../session.ts';
 type Action = 'hold' | 'release' | 'retry' | 'delete';
 type Show = 'all' | 'waiting' | 'held';
 
+const itemsOf = (answer: QueueAnswer | undefined): readonly Queued[] => answer?.queue.items ?? [];
 const oldestFirst = (a: Queued, b: Queued): number => a.arrivedAt - b.arrivedAt;
 const lastWords = (message: Queued): QueuedRecipient | undefined => message.recipients.find((r) => r.lastError !== '');
 
@@ -29,10 +30,10 @@ export function Queue(): ReactNode {
   const { search } = useWhere();
   const show = (search.get('show') ?? 'all') as Show;
   const [filter, setFilter] = useState('');
-  const queue = useResource<List<Queued>>(site.state === 'online' ? api('queue') : null);
+  const queue = useResource<QueueAnswer>(site.state === 'online' ? api('queue') : null);
   const rows = useMemo(() => {
     const wanted = filter.toLowerCase();
-    return (queue.value?.items ?? [])
+    return itemsOf(queue.value)
       .filter((m) => show === 'all' || (show === 'held') === m.held)
       .filter((m) => `${m.from} ${m.recipients.map((r) => `${r.to} ${r.lastHost} ${r.lastError}`).join(' ')}`.toLowerCase().includes(wanted))
       .sort(oldestFirst);
@@ -43,8 +44,8 @@ export function Queue(): ReactNode {
         <OfflineQueue />
       ) : (
         <Await of={queue}>
-          {({ items }) =>
-            items.length === 0 ? (
+          {(answer) =>
+            itemsOf(answer).length === 0 ? (
               <Empty icon="check" title={text.queue.empty}>
                 {text.queue.emptyText}
               </Empty>
@@ -73,7 +74,7 @@ function OfflineQueue(): ReactNode {
   const { site } = useSite();
   return (
     <Notice tone="idle" title={text.queue.offline}>
-      {site.queue === null ? text.queue.offlineNext : text.queue.offlineLast(site.queue.messages)}
+      {text.queue.offlineLast(site.queue.messages)}
     </Notice>
   );
 }
@@ -136,12 +137,24 @@ function Actions({ messages, onDone, onAll }: { readonly messages: readonly Queu
   const [asking, setAsking] = useState(false);
   const [said, setSaid] = useState('');
   const act = async (action: Action): Promise<Awaited<ReturnType<typeof ask>>['trouble']> => {
-    const { value, trouble } = await ask<Command>(api('queue', 'actions'), { method: 'POST', body: { action, ids: messages.map((m) => m.id) } });
+    const { value, trouble } = await ask<Started>(api('queue', 'actions'), { method: 'POST', body: { action, ids: messages.map((m) => m.id) } });
     if (trouble !== undefined) return trouble;
-    setSaid(value === undefined || value.state === 'done' ? text.queue.did[action](messages.length) : text.queue.sent[action](messages.length));
+    setSaid(text.queue.sent[action](messages.length));
+    if (value !== undefined) void follow(value.command, action, messages.length);
     refresh(api('queue'));
     onDone();
     return undefined;
+  };
+  /** Says what became of it, when the site has told. */
+  const follow = async (id: string, action: Action, n: number): Promise<void> => {
+    for (let tries = 0; tries < 20; tries++) {
+      await new Promise<void>((done) => after(500, done));
+      const { value } = await ask<Command>(api('commands', id));
+      if (value?.state === 'done') setSaid(text.queue.did[action](n));
+      if (value?.state === 'failed' || value?.state === 'expired') setSaid(text.queue.failed);
+      if (value === undefined || ['done', 'failed', 'expired'].includes(value.state)) break;
+    }
+    refresh(api('queue'));
   };
   const work = useWork(act);
   const none = messages.length === 0;
@@ -186,11 +199,11 @@ export function QueuedMessage(): ReactNode {
   const id = useParam('message');
   const { api, screen } = useSite();
   const allowed = useMay();
-  const message = useResource<Queued>(api('queue', id));
+  const message = useResource<{ message: Queued }>(api('queue', id));
   return (
     <Page title={text.queue.one(id)} back={{ to: screen('queue'), label: text.nav.site.queue }}>
       <Await of={message}>
-        {(found) => (
+        {({ message: found }) => (
           <>
             {allowed('queue.act') && <Actions messages={[found]} onDone={message.reload} />}
             <Card>

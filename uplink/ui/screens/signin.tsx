@@ -27,9 +27,9 @@ export function SignIn({ onEntered }: { readonly onEntered: () => Promise<void> 
     return trouble;
   });
   const passkey = useWork(async () => {
-    const options = await ask<PublicKeyCredentialRequestOptionsJSON>('/session/passkey/options', { method: 'POST', quiet: true });
+    const options = await ask<{ options: PublicKeyCredentialRequestOptionsJSON }>('/session/passkey/options', { method: 'POST', quiet: true });
     if (options.value === undefined) return options.trouble;
-    const response = await answerSignIn(options.value);
+    const response = await answerSignIn(options.value.options);
     if (response === null) return undefined;
     const { trouble } = await ask('/session/passkey', { method: 'POST', body: { response }, quiet: true });
     if (trouble === undefined) await onEntered();

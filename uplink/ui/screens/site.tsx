@@ -53,10 +53,11 @@ const screens: readonly Route[] = [
 export function SiteScreens(): ReactNode {
   const { member } = useVisitor();
   const id = useParam('site');
+  const allowed = useMay();
   const path = orgPath(member.id, 'sites', id);
   const site = useResource<Site>(path);
   useStream(
-    orgPath(member.id, 'sites', id, 'stream'),
+    allowed('overview.see') ? orgPath(member.id, 'sites', id, 'stream') : orgPath(member.id, 'stream'),
     useCallback(() => {
       refresh(path);
       refresh(orgPath(member.id, 'sites'));

@@ -106,12 +106,12 @@ export function Rev({ site }: { readonly site: Site }): ReactNode {
   );
 }
 function proven(site: Site): ReactNode {
-  if (site.snapshot === null) return <span className="faint">{site.state === 'waiting' ? '–' : text.sites.noSnapshot}</span>;
+  if (site.snapshot.at === null) return <span className="faint">{site.state === 'waiting' ? '–' : text.sites.noSnapshot}</span>;
   if (site.snapshot.provenAt === null) return <span className="warn">{text.sites.neverProven}</span>;
   return ago(site.snapshot.provenAt);
 }
 function queue(site: Site): ReactNode {
-  if (site.queue === null) return <span className="faint">–</span>;
+  if (site.state === 'waiting') return <span className="faint">–</span>;
   if (site.queue.messages === 0) return <span className="faint">{text.sites.queueEmpty}</span>;
   const age = site.queue.oldestAt === null ? '' : span(now() - site.queue.oldestAt);
   return text.sites.queueOf(count(site.queue.messages), age);

@@ -3,7 +3,7 @@
 import type { ReactNode } from 'react';
 import { ask } from '../api.ts';
 import { ago, clockOf, count, dayOf, size, weekdayOf } from '../clock.ts';
-import type { Command, List, Snapshot } from '../contract.ts';
+import type { List, Snapshot, Started } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button, LinkButton } from '../parts/button.tsx';
 import { Help } from '../parts/help.tsx';
@@ -13,14 +13,14 @@ import { Badge } from '../parts/state.tsx';
 import { refresh, useResource } from '../resource.ts';
 import { useMay, useSite, useWork } from '../session.ts';
 
-export const isProven = (snapshot: Snapshot): boolean => snapshot.proven !== null && snapshot.proven !== '' && snapshot.proven !== 0;
+export const isProven = (snapshot: Snapshot): boolean => snapshot.proven !== '';
 
 export function Snapshots(): ReactNode {
   const { site, api } = useSite();
   const allowed = useMay();
   const snapshots = useResource<List<Snapshot>>(api('snapshots'));
   const take = useWork(async () => {
-    const { trouble } = await ask<Command>(api('snapshots'), { method: 'POST', body: {} });
+    const { trouble } = await ask<Started>(api('snapshots'), { method: 'POST' });
     refresh(api('snapshots'));
     return trouble;
   });
@@ -55,7 +55,7 @@ export function Snapshots(): ReactNode {
 
 function Lead(): ReactNode {
   const { site } = useSite();
-  if (site.snapshot === null) return text.snapshots.lead;
+  if (site.snapshot.at === null) return text.snapshots.lead;
   return site.snapshot.provenAt === null
     ? text.snapshots.unproven(ago(site.snapshot.at))
     : text.snapshots.proven(ago(site.snapshot.at), ago(site.snapshot.provenAt));
@@ -96,7 +96,8 @@ function SnapshotRow({ snapshot, newest }: { readonly snapshot: Snapshot; readon
         <span className="faint">{size(snapshot.size)}</span>
         {proven && (
           <Badge tone="good">
-            <Icon name="check" /> {typeof snapshot.proven === 'number' ? text.snapshots.provenAt(ago(snapshot.proven)) : text.snapshots.provenBadge}
+            <Icon name="check" />{' '}
+            {Number.isSafeInteger(Number(snapshot.proven)) ? text.snapshots.provenAt(ago(Number(snapshot.proven))) : text.snapshots.provenBadge}
           </Badge>
         )}
         {snapshot.epoch < newest && <Badge>{text.snapshots.earlier(snapshot.epoch)}</Badge>}

@@ -16,7 +16,8 @@ import { refresh, useResource } from '../resource.ts';
 import { orgPath, useVisitor, useWork } from '../session.ts';
 
 const day = 86_400_000;
-const lives = { '30': 30 * day, '90': 90 * day, '365': 365 * day, none: null } as const;
+/** Days. */
+const lives = { '30': 30, '90': 90, '365': 365, none: null } as const;
 type Life = keyof typeof lives;
 const roles: readonly Role[] = ['read-only', 'helpdesk', 'admin'];
 
@@ -95,8 +96,7 @@ function NewToken(): ReactNode {
   const [life, setLife] = useState<Life>('90');
   const [secret, setSecret] = useState<string>();
   const work = useWork(async () => {
-    const ms = lives[life];
-    const body = { name: name.trim(), role, domains: [], expiresAt: ms === null ? null : now() + ms };
+    const body = { name: name.trim(), role, days: lives[life] };
     const { value, trouble } = await ask<{ token: string }>(orgPath(member.id, 'tokens'), { method: 'POST', body });
     setSecret(value?.token);
     if (value !== undefined) setName('');

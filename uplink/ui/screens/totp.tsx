@@ -20,7 +20,7 @@ export function Totp({ on, onChanged }: { readonly on: boolean; readonly onChang
   const [offer, setOffer] = useState<Offer>();
   const [codes, setCodes] = useState<readonly string[]>();
   const begin = useWork(async () => {
-    const { value, trouble } = await ask<Offer>('/me/totp', { method: 'POST', body: {} });
+    const { value, trouble } = await ask<Offer>('/me/totp', { method: 'POST' });
     setOffer(value);
     return trouble;
   });

@@ -83,11 +83,11 @@ function Question({ about, days }: { readonly about: string; readonly days: Days
 function Answer({ about, days }: { readonly about: string; readonly days: Days }): ReactNode {
   const { api } = useSite();
   const [since] = useState(() => now() - spans[days]);
-  const answer = useResource<TraceAnswer>(`${api('trace')}${at([], { about, since }).slice(1)}`);
+  const answer = useResource<{ items: TraceAnswer }>(`${api('trace')}${at([], { about, since }).slice(1)}`);
   const [open, setOpen] = useState<number>();
   return (
     <Await of={answer}>
-      {({ messages, refusals, more }) => {
+      {({ items: { messages, refusals, more } }) => {
         if (messages.length === 0 && refusals.length === 0)
           return (
             <Empty icon="search" title={text.trace.nothing(about)}>

@@ -1,0 +1,41 @@
+// The agent of a real site, in its control process: its key is a file, its network is the machine's. Guarantees: what the
+// log says of interest is told to the portal too; a crash of the agent never ends the process which sends mail.
+
+import type { Address } from '../../actors/actor.ts';
+import type { World } from '../../actors/world.ts';
+import type { Reader } from '../../storage/engine.ts';
+import type { StoreProtocol } from '../../storage/messages.ts';
+import { factsOf, type Surroundings } from '../facts.ts';
+import { signerOf } from '../keys.ts';
+import { createAgent } from './agent.ts';
+import { planOf } from './commands.ts';
+import { readMachineKey } from './machine.ts';
+import { networkTransport } from './network.ts';
+import { answerQuery } from './queries.ts';
+
+export interface Live {
+  readonly world: World;
+  readonly store: Address<StoreProtocol>;
+  readonly view: Reader;
+}
+
+/** Runs until it crashes. */
+export function runAgent({ world, store, view }: Live, version: string, around: () => Promise<Surroundings>): Promise<never> {
+  const facts = async () => factsOf(view, await around());
+  const agent = createAgent({
+    world,
+    store,
+    view,
+    transport: networkTransport(world),
+    version,
+    signer: () => {
+      const key = readMachineKey();
+      return key && signerOf(key.seed);
+    },
+    plan: (name, args) => planOf(view, world.now(), name, args),
+    outside: (name) => Promise.reject(new Error(`${name} is not done outside of the store`)),
+    query: (name, args) => answerQuery({ facts }, name, args),
+    facts,
+  });
+  return agent.run();
+}

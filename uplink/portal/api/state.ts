@@ -1,0 +1,101 @@
+// A site as people see it: its state in a word, what is wanted of it and what it runs, from its record and its last report.
+
+import { z } from 'zod';
+import { limits } from '../../../actors/limits.ts';
+import type { RecordOf } from '../kinds.ts';
+import type { Portal } from '../process.ts';
+import type { Records } from '../records.ts';
+import type { SiteAnswer } from './shapes.ts';
+import { documentOf } from './edit.ts';
+
+type Site = RecordOf<'site'>;
+
+/** A session of the uplink writes that it lives each 30 s: after three it does not, whatever the record says. */
+const SILENT_MS = 90_000;
+const DAY_MS = 86_400_000;
+
+export const isOnline = (site: Site, now: number): boolean => site.state === 'active' && site.online && site.seenAt !== null && site.seenAt + SILENT_MS > now;
+
+/** What is read of a report; whatever else a newer site says is kept and not looked at. */
+const facts = z.object({
+  version: z.string().catch(''),
+  host: z.string().catch(''),
+  queue: z.object({ messages: z.int().catch(0), oldestAt: z.int().nullable().catch(null) }).catch({ messages: 0, oldestAt: null }),
+  certificate: z.object({ notAfter: z.int() }).nullable().catch(null),
+  damage: z.int().catch(0),
+});
+
+/** The last report; empty before the first. */
+export function reportedOf(site: Site): Readonly<Record<string, unknown>> {
+  try {
+    const found: unknown = JSON.parse(site.reported || '{}');
+    return typeof found === 'object' && found !== null && !Array.isArray(found) ? (found as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+export async function siteAnswer({ records, world }: Portal, id: string, site: Site): Promise<SiteAnswer> {
+  const now = world.now();
+  const online = isOnline(site, now);
+  const state = site.state === 'active' ? (online ? 'online' : 'offline') : site.state;
+  const reported = facts.parse(reportedOf(site));
+  const document = await documentOf(records, id, site.wantedRev);
+  const certificateDays = reported.certificate === null ? null : Math.floor((reported.certificate.notAfter - now) / DAY_MS);
+  const because = becauseOf(site);
+  return {
+    id,
+    name: site.name,
+    state,
+    word: wordOf(site, state, { ...reported, certificateDays }, now),
+    wantedRev: site.wantedRev,
+    runningRev: site.appliedRev,
+    status: site.appliedStatus,
+    errors: site.appliedErrors,
+    because,
+    lockedSince: state === 'offline' ? (site.online ? site.seenAt : (site.since ?? site.seenAt)) : null,
+    lastSeenAt: site.seenAt,
+    version: reported.version,
+    host: document?.host ?? reported.host,
+    domains: document?.domains.length ?? 0,
+    accounts: document?.accounts.length ?? 0,
+    queue: reported.queue,
+    certificateDays,
+    snapshot: await newestSnapshot(records, id),
+    epoch: site.epoch,
+    createdAt: site.createdAt,
+  };
+}
+
+async function newestSnapshot(records: Records, site: string): Promise<{ at: number | null; provenAt: number | null }> {
+  const [newest] = await records.list('snapshot', [site], { reverse: true, limit: 1 });
+  const proven = Number(newest?.body.proven || Number.NaN);
+  return { at: newest?.body.at ?? null, provenAt: Number.isSafeInteger(proven) ? proven : null };
+}
+
+function becauseOf(site: Site): string {
+  if (site.appliedStatus !== 'rejected' && site.appliedStatus !== 'rolledback') return '';
+  const [first] = site.appliedErrors;
+  const what = site.appliedStatus === 'rejected' ? 'was refused' : 'was taken back, because the site lost its portal with it';
+  return `Rev ${site.wantedRev} ${what}${first === undefined ? '' : `: ${first.path === '' ? '' : `${first.path} `}${first.message}`}. The site runs rev ${site.appliedRev}.`;
+}
+
+interface Seen {
+  readonly damage: number;
+  readonly queue: { readonly oldestAt: number | null };
+  readonly certificateDays: number | null;
+}
+
+function wordOf(site: Site, state: SiteAnswer['state'], { damage, queue, certificateDays }: Seen, now: number): string {
+  if (state === 'waiting') return 'Waiting for its machine';
+  if (state === 'quarantined') return 'Stopped: two machines say they are this site';
+  if (state === 'superseded') return 'Another machine took its place';
+  if (state === 'decommissioned') return 'Decommissioned';
+  if (state === 'offline') return 'Offline: mail goes on, changes wait';
+  if (becauseOf(site) !== '') return `Rev ${site.wantedRev} was not taken`;
+  if (damage > 0) return 'Damaged data';
+  if (site.wantedRev > site.appliedRev) return `Taking over rev ${site.wantedRev}`;
+  if (certificateDays !== null && certificateDays < 7)
+    return certificateDays < 0 ? 'The certificate has ended' : `The certificate ends in ${certificateDays} days`;
+  return queue.oldestAt !== null && queue.oldestAt + limits.queueWarnMs < now ? 'Mail waits for hours' : 'All well';
+}

@@ -1,0 +1,243 @@
+// What a session with a site does to the records of its portal. Guarantees: each deed is one transaction, and one of a
+// session that is not the machine's newest, or of a machine that is not the site's, does nothing (U3); a command that has a
+// result keeps it; events are kept once, in their order, without a hole that no marker tells of.
+
+import { z } from 'zod';
+import { limits } from '../../../actors/limits.ts';
+import { validateDocument } from '../../../storage/document.ts';
+import type { Document } from '../../../storage/document.ts';
+import { desiredStatement, type Verdict } from '../../frames.ts';
+import { hashOf, holds, openValue } from '../../keys.ts';
+import type { Deed, Done, Who } from '../../states/portal.ts';
+import { alarm } from '../alarm.ts';
+import { signerFor } from '../identity.ts';
+import { ordered, type RecordOf } from '../kinds.ts';
+import type { Portal } from '../process.ts';
+import type { Transaction } from '../records.ts';
+import { want } from '../want.ts';
+
+type Here = Pick<Portal, 'world' | 'records'>;
+type Site = RecordOf<'site'>;
+type Machine = RecordOf<'machine'>;
+type DeedOf<N extends Deed['name']> = Extract<Deed, { name: N }>;
+
+export function doDeed(here: Here, deed: Deed): Promise<Done> {
+  return here.records.transact((tx) => within(here, tx, deed));
+}
+
+function within(here: Here, tx: Transaction, deed: Deed): Promise<Done> {
+  switch (deed.name) {
+    case 'admit':
+      return admit(here, tx, deed);
+    case 'begin':
+      return begin(here, tx, deed);
+    case 'look':
+      return look(here, tx, deed);
+    case 'applied':
+      return applied(here, tx, deed);
+    case 'reported':
+      return reported(tx, deed);
+    case 'events':
+      return events(tx, deed);
+    case 'result':
+      return result(here, tx, deed);
+    case 'kept':
+      return kept(here, tx, deed);
+    case 'adopt':
+      return adopt(here, tx, deed);
+    case 'present':
+      return present(here, tx, deed);
+  }
+}
+
+const nothing: Done = { is: 'nothing' };
+const verdict = (of: Verdict, machine: string, epoch: number): Done => ({ is: 'verdict', verdict: of, machine, epoch });
+
+async function admit({ world }: Here, tx: Transaction, { statement, signed }: DeedOf<'admit'>): Promise<Done> {
+  const { site: id, machine: name, epoch, counter } = statement;
+  const organisation = (await tx.get('siteOf', id))?.organisation;
+  const machine = await tx.get('machine', id, name);
+  const site = organisation === undefined ? undefined : await tx.get('site', organisation, id);
+  if (organisation === undefined || site === undefined || machine === undefined) return { is: 'bye', reason: 'unknown' };
+  if (!holds(machine.signPublic, signed.signed, signed.signature)) return { is: 'bye', reason: 'refused' };
+  const fallen = verdictOn(site, machine, name);
+  if (fallen !== null) return verdict(fallen, name, site.epoch);
+  if (epoch !== site.epoch) return verdict('superseded', name, site.epoch);
+  if (counter < machine.sessionCounter) {
+    // a copy of the machine, or a disk that was rolled back: nobody can tell which of the two is the one
+    tx.put('machine', [id, name], { ...machine, state: 'quarantined' });
+    tx.put('site', [organisation, id], { ...site, state: 'quarantined', online: false, since: world.now() });
+    alarm(tx, world, {
+      organisation,
+      site: id,
+      name: 'site.cloned',
+      detail: `machine ${name} presents session ${counter}, ${machine.sessionCounter} was begun`,
+    });
+    world.log('portal.cloned', { site: id, machine: name });
+    return verdict('quarantined', name, site.epoch);
+  }
+  const offered = Math.max(machine.offered, machine.sessionCounter, counter) + 1;
+  tx.put('machine', [id, name], { ...machine, offered });
+  return { is: 'admitted', who: { organisation, site: id, machine: name, epoch, counter: offered }, eventSeq: site.eventSeq, wantedRev: site.wantedRev };
+}
+
+/** Why a machine is not the one that this portal speaks with; null: it is. */
+function verdictOn(site: Site, machine: Machine, name: string): Verdict | null {
+  if (site.state === 'decommissioned' || machine.state === 'revoked') return 'decommissioned';
+  if (site.machine !== name || machine.epoch !== site.epoch || machine.state === 'superseded') return 'superseded';
+  return site.state === 'quarantined' || machine.state === 'quarantined' ? 'quarantined' : null;
+}
+
+interface Fenced {
+  readonly site: Site;
+  readonly machine: Machine;
+}
+
+/** The records of a session that may still speak for its site; else why not. */
+async function fenced(tx: Transaction, { organisation, site: id, machine: name, epoch, counter }: Who, starting = false): Promise<Fenced | Done> {
+  const site = await tx.get('site', organisation, id);
+  const machine = await tx.get('machine', id, name);
+  if (site === undefined || machine === undefined) return { is: 'bye', reason: 'unknown' };
+  const fallen = verdictOn(site, machine, name);
+  if (fallen !== null) return verdict(fallen, name, site.epoch);
+  if (site.epoch !== epoch) return verdict('superseded', name, site.epoch);
+  const own = starting ? machine.sessionCounter < counter : machine.sessionCounter === counter;
+  return own ? { site, machine } : { is: 'bye', reason: 'replaced' };
+}
+
+async function begin({ world }: Here, tx: Transaction, { who, statement }: DeedOf<'begin'>): Promise<Done> {
+  const own = await fenced(tx, who, true);
+  if ('is' in own) return own;
+  const now = world.now();
+  tx.put('machine', [who.site, who.machine], { ...own.machine, sessionCounter: who.counter, seenAt: now });
+  tx.put('site', [who.organisation, who.site], { ...own.site, online: true, since: now, seenAt: now, lineage: statement.lineage });
+  return { is: 'began' };
+}
+
+async function look({ world }: Here, tx: Transaction, { who, sentRev, sentCommands }: DeedOf<'look'>): Promise<Done> {
+  const own = await fenced(tx, who);
+  if ('is' in own) return own;
+  const { wantedRev, appliedRev } = own.site;
+  const due = wantedRev > 0 && wantedRev > sentRev && wantedRev !== appliedRev;
+  const desired = due ? ((await tx.get('desired', who.site, ordered(wantedRev))) ?? null) : null;
+  const commands: Extract<Done, { is: 'looked' }>['commands'][number][] = [];
+  for (const { id } of await tx.list('commandOpen', [who.site], { limit: limits.uplinkCommandsAtOnce })) {
+    const command = id[1] as string;
+    if (sentCommands.has(command)) continue;
+    const row = await tx.get('command', who.site, command);
+    if (row === undefined) continue;
+    if (row.state === 'waiting' && row.notAfter < world.now()) {
+      tx.put('command', [who.site, command], { ...row, state: 'expired', endedAt: world.now() });
+      tx.remove('commandOpen', who.site, command);
+      continue;
+    }
+    if (row.state === 'waiting') tx.put('command', [who.site, command], { ...row, state: 'sent' });
+    commands.push({ command, signed: row.signed, signature: row.signature });
+  }
+  return { is: 'looked', desired, commands };
+}
+
+async function applied({ world }: Here, tx: Transaction, { who, body }: DeedOf<'applied'>): Promise<Done> {
+  const own = await fenced(tx, who);
+  if ('is' in own) return own;
+  const { runningRev, runningHash, status, errors } = body;
+  const told = { appliedRev: runningRev, appliedHash: runningHash, appliedStatus: status, appliedErrors: errors };
+  const was = own.site;
+  const same =
+    was.appliedRev === runningRev &&
+    was.appliedHash === runningHash &&
+    was.appliedStatus === status &&
+    JSON.stringify(was.appliedErrors) === JSON.stringify(errors);
+  if (!same) tx.put('site', [who.organisation, who.site], { ...was, ...told, appliedAt: status === 'none' ? was.appliedAt : world.now() });
+  return nothing;
+}
+
+async function reported(tx: Transaction, { who, body }: DeedOf<'reported'>): Promise<Done> {
+  const own = await fenced(tx, who);
+  if ('is' in own) return own;
+  const { whole, set, gone, reportSeq } = body;
+  const facts: Record<string, unknown> = whole || own.site.reported === '' ? {} : (JSON.parse(own.site.reported) as Record<string, unknown>);
+  for (const name of gone) delete facts[name];
+  tx.put('site', [who.organisation, who.site], { ...own.site, reported: JSON.stringify({ ...facts, ...set }), reportSeq });
+  return { is: 'took', body: { reportSeq } };
+}
+
+async function events(tx: Transaction, { who, body }: DeedOf<'events'>): Promise<Done> {
+  const own = await fenced(tx, who);
+  if ('is' in own) return own;
+  let { eventSeq } = own.site;
+  for (const event of body.events) {
+    if (event.seq <= eventSeq) continue;
+    if (event.seq !== eventSeq + 1 && !(event.name === 'gap' && gapFrom(event.body) <= eventSeq + 1)) return { is: 'bye', reason: 'confused' };
+    tx.put('event', [who.site, ordered(event.seq)], event);
+    eventSeq = event.seq;
+  }
+  if (eventSeq > own.site.eventSeq) tx.put('site', [who.organisation, who.site], { ...own.site, eventSeq });
+  return { is: 'took', body: { eventSeq } };
+}
+
+const gapBody = z.object({ from: z.int() });
+function gapFrom(body: string): number {
+  try {
+    return gapBody.parse(JSON.parse(body)).from;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
+async function result({ world }: Here, tx: Transaction, { who, body }: DeedOf<'result'>): Promise<Done> {
+  const own = await fenced(tx, who);
+  if ('is' in own) return own;
+  const { command, state, value } = body;
+  const row = await tx.get('command', who.site, command);
+  const ends = state === 'done' || state === 'failed' || state === 'expired';
+  if (row !== undefined && row.endedAt === null) {
+    tx.put('command', [who.site, command], { ...row, state, value, endedAt: ends ? world.now() : null });
+    if (ends) tx.remove('commandOpen', who.site, command);
+  }
+  return ends ? { is: 'took', body: { results: [command] } } : nothing;
+}
+
+/** A rev that we signed and have forgotten: an older copy of our records came back. */
+async function kept(_here: Here, tx: Transaction, { who, signed }: DeedOf<'kept'>): Promise<Done> {
+  const own = await fenced(tx, who);
+  if ('is' in own) return own;
+  const { identity } = await signerFor(tx);
+  const said = desiredStatement.safeParse(openValue(identity.signPublic, 'desired', signed));
+  if (!said.success || said.data.siteId !== who.site) return { is: 'bye', reason: 'confused' };
+  const { rev } = said.data;
+  if (rev <= own.site.wantedRev) return nothing;
+  const hash = hashOf(signed.signed);
+  tx.put('desired', [who.site, ordered(rev)], { rev, hash, ...signed, by: 'site', at: _here.world.now(), summary: 'given back by the site' });
+  tx.put('site', [who.organisation, who.site], { ...own.site, wantedRev: rev, wantedHash: hash });
+  return nothing;
+}
+
+/** The document of a site that had one before it had us is its first rev. */
+async function adopt(here: Here, tx: Transaction, { who, document }: DeedOf<'adopt'>): Promise<Done> {
+  const own = await fenced(tx, who);
+  if ('is' in own) return own;
+  if (own.site.wantedRev > 0) return nothing;
+  const checked = validateDocument(document);
+  if (!checked.ok || checked.document.accounts.some((account) => typeof account.password !== 'string')) return nothing;
+  const { organisation, site } = who;
+  await want(tx, here, { organisation, site, document: checked.document as Document, by: 'site', summary: 'what the site had when it joined' });
+  return nothing;
+}
+
+async function present({ world }: Here, tx: Transaction, { who }: DeedOf<'present'>): Promise<Done> {
+  const own = await fenced(tx, who);
+  if ('is' in own) return own;
+  const now = world.now();
+  tx.put('site', [who.organisation, who.site], { ...own.site, online: true, seenAt: now });
+  return nothing;
+}
+
+/** The session is over: the site is offline, unless another session of it has begun. */
+export async function leave({ world, records }: Here, who: Who): Promise<void> {
+  await records.transact(async (tx) => {
+    const own = await fenced(tx, who);
+    if ('is' in own || !own.site.online) return;
+    tx.put('site', [who.organisation, who.site], { ...own.site, online: false, since: world.now() });
+  });
+}

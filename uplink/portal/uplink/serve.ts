@@ -1,0 +1,87 @@
+// The sites' side of a portal, below /v1: enrolment, the uplink as a WebSocket. Guarantees: what a
+// stranger may send, hold open or wait for is bounded; nothing is answered before it is durable.
+
+import type { Server, ServerWebSocket, WebSocketHandler } from 'bun';
+import { limits } from '../../../actors/limits.ts';
+import { enrolAsk } from '../../enrol.ts';
+import type { Portal } from '../process.ts';
+import { enrol } from './enrol.ts';
+import { openSession, type Session } from './session.ts';
+
+interface Attached {
+  readonly address: string;
+  session: Session | null;
+}
+export type UplinkSocket = ServerWebSocket<Attached>;
+
+export interface UplinkServer {
+  /** Null: not ours. Undefined: it is a WebSocket now. */
+  fetch(request: Request, server: Server<Attached>): Promise<Response | undefined | null>;
+  readonly websocket: WebSocketHandler<Attached>;
+}
+
+const problem = (status: number, why: string): Response => Response.json({ error: why }, { status, headers: { 'cache-control': 'no-store' } });
+
+export function uplinkServer(portal: Portal): UplinkServer {
+  const open = new Map<string, number>();
+  const count = (address: string, by: 1 | -1): number => {
+    const now = (open.get(address) ?? 0) + by;
+    if (now > 0) open.set(address, now);
+    else open.delete(address);
+    return now;
+  };
+  return {
+    async fetch(request, server) {
+      const { pathname } = new URL(request.url);
+      const address = server.requestIP(request)?.address ?? '';
+      if (pathname === '/v1/uplink') {
+        if ((open.get(address) ?? 0) >= limits.uplinkPerAddress) return problem(429, 'too many connections from this address');
+        return server.upgrade(request, { data: { address, session: null } }) ? undefined : problem(426, 'this is a WebSocket');
+      }
+      if (pathname === '/v1/enroll' && request.method === 'POST') return enrolling(portal, request, address);
+      return pathname.startsWith('/v1/') ? problem(404, 'there is nothing here') : null;
+    },
+    websocket: {
+      data: {} as Attached,
+      maxPayloadLength: limits.uplinkFrame,
+      backpressureLimit: 8 * limits.uplinkFrame,
+      closeOnBackpressureLimit: true,
+      idleTimeout: 120,
+      sendPings: false,
+      perMessageDeflate: false,
+      open(socket: UplinkSocket) {
+        count(socket.data.address, 1);
+        socket.data.session = openSession(portal, { send: (text) => void socket.send(text), close: () => socket.close() });
+      },
+      message(socket: UplinkSocket, text) {
+        if (typeof text === 'string') socket.data.session?.hear(text);
+        else socket.close();
+      },
+      close(socket: UplinkSocket) {
+        count(socket.data.address, -1);
+        socket.data.session?.gone();
+      },
+    },
+  };
+}
+
+/** The JSON of a small request, or what to answer instead. */
+async function small(request: Request): Promise<unknown> {
+  if (Number(request.headers.get('content-length') ?? 0) > limits.uplinkStranger) return undefined;
+  const text = await request.text();
+  if (text.length > limits.uplinkStranger) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+async function enrolling(portal: Portal, request: Request, remote: string): Promise<Response> {
+  const ask = enrolAsk.safeParse(await small(request));
+  if (!ask.success) return problem(400, 'this is no enrolment');
+  const done = await enrol(portal, ask.data);
+  if (done.ok) return Response.json(done.answer, { headers: { 'cache-control': 'no-store' } });
+  portal.world.log('portal.refused', { remote, what: 'enroll', why: done.why });
+  return problem(done.status, done.why);
+}
