@@ -169,8 +169,9 @@ function OrganisationMenu({ member, session }: { readonly member: Membership; re
   if (session.organisations.length < 2) return <div className="side-head">{name}</div>;
   return (
     <Menu.Root>
-      <Menu.Trigger className="side-head" aria-label={text.nav.switchOrganisation(member.name)}>
+      <Menu.Trigger className="side-head">
         {name}
+        <span className="hidden">{text.nav.switchOrganisation}</span>
         <Icon name="down" />
       </Menu.Trigger>
       <Choices choices={session.organisations.map((o) => ({ key: o.id, label: o.name, current: o.id === member.id, run: () => go(screenOf(o.id)) }))} />
@@ -181,8 +182,9 @@ function SiteMenu({ site, sites }: { readonly site: Site; readonly sites: readon
   const { member } = useVisitor();
   return (
     <Menu.Root>
-      <Menu.Trigger className="nav-sitename" aria-label={text.nav.switchSite(site.name)}>
+      <Menu.Trigger className="nav-sitename">
         <State tone={toneOf(site)}>{site.name}</State>
+        <span className="hidden">{text.nav.switchSite}</span>
         <Icon name="down" />
       </Menu.Trigger>
       <Choices
@@ -208,12 +210,15 @@ function PersonMenu({ session, onSignOut }: { readonly session: Session; readonl
     .toUpperCase();
   return (
     <Menu.Root>
-      <Menu.Trigger className="personbutton" aria-label={text.nav.person(name || email)}>
+      <Menu.Trigger className="personbutton">
         <span className="avatar" aria-hidden="true">
           {initials}
         </span>
         <span className="personbutton-words">
-          <span>{name || email}</span>
+          <span>
+            {name || email}
+            <span className="hidden">{text.nav.person}</span>
+          </span>
           <span className="faint">{text.roles[member.role].name}</span>
         </span>
         <Icon name="down" />

@@ -31,11 +31,9 @@ export function Organisation(): ReactNode {
     <Routes
       routes={screens.filter(({ right }) => allowed(right))}
       otherwise={
-        <div className="page">
-          <Empty icon="search" title={text.missing.page}>
-            {text.missing.pageNext}
-          </Empty>
-        </div>
+        <Page title={text.missing.page} narrow>
+          <p className="lead">{text.missing.pageNext}</p>
+        </Page>
       }
     />
   );

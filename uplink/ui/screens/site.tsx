@@ -4,7 +4,7 @@ import { lazy, type ReactNode, Suspense, useCallback, useMemo } from 'react';
 import type { Site } from '../contract.ts';
 import { text } from '../language.ts';
 import { ChangeBar, LockedNotice } from '../parts/changebar.tsx';
-import { Await, Empty, Loading, Notice } from '../parts/page.tsx';
+import { Await, Loading, Notice, Page } from '../parts/page.tsx';
 import { refresh, useResource, useStream } from '../resource.ts';
 import type { Right } from '../rights.ts';
 import { type Route, Routes, useParam } from '../router.tsx';
@@ -131,10 +131,8 @@ function Behind({ right, children }: { readonly right: Right; readonly children:
 /** For all that is not there. */
 function Gone({ title, next }: { readonly title: string; readonly next: string }): ReactNode {
   return (
-    <div className="page">
-      <Empty icon="search" title={title}>
-        {next}
-      </Empty>
-    </div>
+    <Page title={title} narrow>
+      <p className="lead">{next}</p>
+    </Page>
   );
 }
