@@ -1,13 +1,13 @@
 // The frame around every screen behind the sign-in: where one is on the left (on a phone: behind a button), the screen on the right.
 
 import { Dialog } from '@base-ui/react/dialog';
-import { Menu } from '@base-ui/react/menu';
 import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from 'react';
 import { setTheme, useTheme } from './appearance.ts';
 import type { List, Membership, Session, Site } from './contract.ts';
 import { text } from './language.ts';
 import { type Place, placesOfOrg, placesOfSite } from './navigation.ts';
 import { Icon, Mark } from './parts/icon.tsx';
+import { MenuButton } from './parts/menubutton.tsx';
 import { Prove } from './parts/prove.tsx';
 import { State, toneOf } from './parts/state.tsx';
 import { useResource } from './resource.ts';
@@ -137,28 +137,6 @@ function Places({ places }: { readonly places: readonly Place[] }): ReactNode {
   );
 }
 
-interface Choice {
-  readonly key: string;
-  readonly label: ReactNode;
-  readonly run: () => void;
-  readonly current?: boolean;
-}
-function Choices({ choices }: { readonly choices: readonly Choice[] }): ReactNode {
-  return (
-    <Menu.Portal>
-      <Menu.Positioner className="layer" sideOffset={6} align="start" collisionPadding={8}>
-        <Menu.Popup className="popup menu">
-          {choices.map(({ key, label, run, current }) => (
-            <Menu.Item key={key} className="menu-item" onClick={run}>
-              {label}
-              {current && <Icon name="check" className="menu-check" />}
-            </Menu.Item>
-          ))}
-        </Menu.Popup>
-      </Menu.Positioner>
-    </Menu.Portal>
-  );
-}
 function OrganisationMenu({ member, session }: { readonly member: Membership; readonly session: Session }): ReactNode {
   const name = (
     <>
@@ -168,34 +146,32 @@ function OrganisationMenu({ member, session }: { readonly member: Membership; re
   );
   if (session.organisations.length < 2) return <div className="side-head">{name}</div>;
   return (
-    <Menu.Root>
-      <Menu.Trigger className="side-head">
-        {name}
-        <span className="hidden">{text.nav.switchOrganisation}</span>
-        <Icon name="down" />
-      </Menu.Trigger>
-      <Choices choices={session.organisations.map((o) => ({ key: o.id, label: o.name, current: o.id === member.id, run: () => go(screenOf(o.id)) }))} />
-    </Menu.Root>
+    <MenuButton
+      className="side-head"
+      choices={session.organisations.map((o) => ({ key: o.id, label: o.name, current: o.id === member.id, run: () => go(screenOf(o.id)) }))}
+    >
+      {name}
+      <span className="hidden">{text.nav.switchOrganisation}</span>
+      <Icon name="down" />
+    </MenuButton>
   );
 }
 function SiteMenu({ site, sites }: { readonly site: Site; readonly sites: readonly Site[] }): ReactNode {
   const { member } = useVisitor();
   return (
-    <Menu.Root>
-      <Menu.Trigger className="nav-sitename">
-        <State tone={toneOf(site)}>{site.name}</State>
-        <span className="hidden">{text.nav.switchSite}</span>
-        <Icon name="down" />
-      </Menu.Trigger>
-      <Choices
-        choices={sites.map((s) => ({
-          key: s.id,
-          label: <State tone={toneOf(s)}>{s.name}</State>,
-          current: s.id === site.id,
-          run: () => go(screenOf(member.id, 'sites', s.id)),
-        }))}
-      />
-    </Menu.Root>
+    <MenuButton
+      className="nav-sitename"
+      choices={sites.map((s) => ({
+        key: s.id,
+        label: <State tone={toneOf(s)}>{s.name}</State>,
+        current: s.id === site.id,
+        run: () => go(screenOf(member.id, 'sites', s.id)),
+      }))}
+    >
+      <State tone={toneOf(site)}>{site.name}</State>
+      <span className="hidden">{text.nav.switchSite}</span>
+      <Icon name="down" />
+    </MenuButton>
   );
 }
 function PersonMenu({ session, onSignOut }: { readonly session: Session; readonly onSignOut: () => void }): ReactNode {
@@ -209,27 +185,25 @@ function PersonMenu({ session, onSignOut }: { readonly session: Session; readonl
     .slice(0, 2)
     .toUpperCase();
   return (
-    <Menu.Root>
-      <Menu.Trigger className="personbutton">
-        <span className="avatar" aria-hidden="true">
-          {initials}
+    <MenuButton
+      className="personbutton"
+      choices={[
+        { key: 'profile', label: text.nav.profile, run: () => go(screenOf(member.id, 'profile')) },
+        ...(['system', 'light', 'dark'] as const).map((t) => ({ key: t, label: text.theme[t], current: theme === t, run: () => setTheme(t) })),
+        { key: 'out', label: text.nav.signOut, run: onSignOut },
+      ]}
+    >
+      <span className="avatar" aria-hidden="true">
+        {initials}
+      </span>
+      <span className="personbutton-words">
+        <span>
+          {name || email}
+          <span className="hidden">{text.nav.person}</span>
         </span>
-        <span className="personbutton-words">
-          <span>
-            {name || email}
-            <span className="hidden">{text.nav.person}</span>
-          </span>
-          <span className="faint">{text.roles[member.role].name}</span>
-        </span>
-        <Icon name="down" />
-      </Menu.Trigger>
-      <Choices
-        choices={[
-          { key: 'profile', label: text.nav.profile, run: () => go(screenOf(member.id, 'profile')) },
-          ...(['system', 'light', 'dark'] as const).map((t) => ({ key: t, label: text.theme[t], current: theme === t, run: () => setTheme(t) })),
-          { key: 'out', label: text.nav.signOut, run: onSignOut },
-        ]}
-      />
-    </Menu.Root>
+        <span className="faint">{text.roles[member.role].name}</span>
+      </span>
+      <Icon name="down" />
+    </MenuButton>
   );
 }

@@ -1,26 +1,32 @@
-// "?": a term of art in plain words, for who asks. One row of the catalogue each.
+// "?": a term of art in plain words, for who asks. One row of the catalogue each. What draws it comes when somebody first asks.
 
-import { Popover } from '@base-ui/react/popover';
-import type { ReactNode } from 'react';
+import { lazy, type ReactNode, Suspense, useState } from 'react';
 import { text } from '../language.ts';
 
 export type Term = keyof typeof text.terms;
 
+const load = () => import('./explanation.tsx');
+const Explanation = lazy(async () => ({ default: (await load()).Explanation }));
+
 export function Help({ term }: { readonly term: Term }): ReactNode {
-  const { name, meaning } = text.terms[term];
+  const [asked, setAsked] = useState(false);
+  const button = (
+    <button
+      type="button"
+      className="help"
+      aria-label={text.help.label(text.terms[term].name)}
+      aria-haspopup="dialog"
+      aria-expanded={false}
+      onPointerEnter={() => void load()}
+      onClick={() => setAsked(true)}
+    >
+      ?
+    </button>
+  );
+  if (!asked) return button;
   return (
-    <Popover.Root>
-      <Popover.Trigger className="help" aria-label={text.help.label(name)}>
-        ?
-      </Popover.Trigger>
-      <Popover.Portal>
-        <Popover.Positioner sideOffset={6} collisionPadding={12} className="layer">
-          <Popover.Popup className="popup help-popup">
-            <Popover.Title className="help-title">{name}</Popover.Title>
-            <Popover.Description className="help-text">{meaning}</Popover.Description>
-          </Popover.Popup>
-        </Popover.Positioner>
-      </Popover.Portal>
-    </Popover.Root>
+    <Suspense fallback={button}>
+      <Explanation term={term} />
+    </Suspense>
   );
 }

@@ -1,7 +1,7 @@
 // What happened on a site, and which revs of its document there were; an earlier one can be made the newest again.
 
 import type { ReactNode } from 'react';
-import { ago, fullMoment, moment } from '../clock.ts';
+import { ago, count, fullMoment, moment, size } from '../clock.ts';
 import type { List, Revision, SiteEvent } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button } from '../parts/button.tsx';
@@ -61,7 +61,7 @@ function said({ name, body }: SiteEvent): ReactNode {
   const fields = typeof body === 'object' && body !== null ? Object.entries(body) : [];
   const about = fields
     .filter(([, value]) => ['string', 'number'].includes(typeof value))
-    .map(([field, value]) => (known === undefined ? `${field} ${value}` : String(value)))
+    .map(([field, value]) => saidOf(field, value as string | number))
     .join(' · ');
   return (
     <span className="twoline">
@@ -69,6 +69,14 @@ function said({ name, body }: SiteEvent): ReactNode {
       {about !== '' && <span className="faint clip">{about}</span>}
     </span>
   );
+}
+
+/** `commit 812,004`, `4.1 MB`; a text stands for itself. */
+function saidOf(field: string, value: string | number): string {
+  if (typeof value === 'string') return value;
+  if (field === 'size') return size(value);
+  const name = (text.fields as Readonly<Record<string, string | undefined>>)[field] ?? field;
+  return `${name} ${count(value)}`;
 }
 
 function Revisions({ items }: { readonly items: readonly Revision[] }): ReactNode {

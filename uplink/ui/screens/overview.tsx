@@ -1,7 +1,7 @@
 // Is my server healthy? The word and why, the facts behind it, what happened last; and the way to the other question.
 
 import { type FormEvent, type ReactNode, useState } from 'react';
-import { ago, ahead, count, moment, now, size, span } from '../clock.ts';
+import { ago, count, moment, now, size, span } from '../clock.ts';
 import type { Facts as SiteFacts, List, Overview as OverviewOf, Site, SiteEvent } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button } from '../parts/button.tsx';
@@ -28,7 +28,7 @@ export function Overview(): ReactNode {
       lead={
         <span className="headline">
           <State tone={tone}>{site.word}</State>
-          <span className="faint">{site.because || text.overview.nothing}</span>
+          <span className="faint">{site.because || (tone === 'good' ? text.overview.nothing : '')}</span>
         </span>
       }
       actions={<Freshness overview={overview.value} />}
@@ -77,7 +77,7 @@ function Ask(): ReactNode {
         <Icon name="trace" />
         <input
           aria-label={text.trace.question}
-          placeholder={text.trace.ask}
+          placeholder={text.trace.askLong}
           value={about}
           onChange={(event) => setAbout(event.target.value)}
           spellCheck={false}
@@ -190,7 +190,6 @@ function Running({ site, facts }: { readonly site: Site; readonly facts: SiteFac
         ],
         [text.overview.parking, facts.parking ?? text.overview.none],
         [text.overview.seen, site.state === 'online' ? text.overview.connected : site.lastSeenAt === null ? text.overview.never : ago(site.lastSeenAt)],
-        [text.overview.certificate, facts.certificate == null ? '–' : text.overview.until(ahead(facts.certificate.notAfter))],
       ]}
     />
   );

@@ -87,8 +87,11 @@ function SiteTable({ sites }: { readonly sites: readonly Site[] }): ReactNode {
         ]}
       />
       <p className="footnote">
-        {text.terms.rev.name} <Help term="rev" /> {text.terms.proven.name} <Help term="proven" /> {text.terms.queue.name} <Help term="queue" />{' '}
-        {text.terms.certificate.name} <Help term="certificate" />
+        {(['rev', 'proven', 'queue', 'certificate'] as const).map((term) => (
+          <span key={term}>
+            {text.terms[term].name} <Help term={term} />
+          </span>
+        ))}
       </p>
     </>
   );

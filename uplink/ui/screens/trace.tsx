@@ -208,7 +208,7 @@ function Timeline({ message }: { readonly message: Traced }): ReactNode {
 
 function EventRow({ event, message }: { readonly event: TraceEvent; readonly message: Traced }): ReactNode {
   const [icon, tone] = signs[event.kind];
-  const who = event.to.length > 0 && message.to.length > 1 ? event.to.join(', ') : '';
+  const who = event.kind !== 'stored' && event.to.length > 0 && message.to.length > 1 ? event.to.join(', ') : '';
   const where = [event.host, event.ip !== undefined && event.ip !== '' ? `[${event.ip}]` : '', event.tls]
     .filter((part) => part !== undefined && part !== '')
     .join(' · ');
