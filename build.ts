@@ -1,8 +1,11 @@
 // dist/mailsite: the whole program, its runtime and its native engines in one file. Nothing else is written. The program
 // obeys no bunfig.toml, .env, tsconfig.json or package.json of the directory it is started in.
 
-import { mkdirSync, renameSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { BunPlugin } from 'bun';
+import { bundleUi } from './uplink/portal/bundle.ts';
 
 const outfile = 'dist/mailsite';
 
@@ -45,6 +48,32 @@ const native: BunPlugin = {
 
 mkdirSync('dist', { recursive: true });
 const start = performance.now();
+const made = mkdtempSync(join(tmpdir(), 'mailsite-ui-'));
+process.once('exit', () => rmSync(made, { recursive: true }));
+
+/** The files of the web UI, in each of their codings, read only when a browser asks. */
+const ui = (await bundleUi()).map((asset) => ({ ...asset, octets: Object.entries(asset.octets).map(([coding, octets]) => ({ coding, octets })) }));
+const embedding = (): string => {
+  const imports: string[] = [];
+  const rows = ui.map(({ path, type, octets }) => {
+    const getters = octets.map(({ coding, octets }) => {
+      const name = `f${imports.length}`;
+      const file = join(made, `${name}.bin`);
+      writeFileSync(file, octets);
+      imports.push(`import ${name} from ${JSON.stringify(file)} with { type: 'file' };`);
+      return `get ${coding}() { return readFileSync(${name}); }`;
+    });
+    return `{ path: ${JSON.stringify(path)}, type: ${JSON.stringify(type)}, octets: { ${getters.join(', ')} } }`;
+  });
+  return `import { readFileSync } from 'node:fs';\n${imports.join('\n')}\nconst all = [${rows.join(',')}];\nexport const assets = async () => all;`;
+};
+const web: BunPlugin = {
+  name: 'web',
+  setup(build) {
+    build.onLoad({ filter: /uplink.portal.assets\.ts$/ }, () => ({ loader: 'js', contents: embedding() }));
+  },
+};
+
 const result = await Bun.build({
   entrypoints: ['mailsite.ts'],
   target: 'bun',
@@ -53,7 +82,7 @@ const result = await Bun.build({
   bytecode: true,
   splitting: true,
   define: { 'process.env.NODE_ENV': '"production"' },
-  plugins: [native],
+  plugins: [native, web],
   compile: {
     outfile: `${outfile}.new`,
     autoloadBunfig: false,

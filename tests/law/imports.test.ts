@@ -18,6 +18,12 @@ test('tree.ts knows the kernel only', () => {
   expect(arrows.filter(({ from, to }) => from === 'tree.ts' && layer(to) > 0)).toEqual([]);
 });
 
+test('what runs in browsers imports itself only, and the program imports its contract and bundles the rest', () => {
+  const browser = (path: string): boolean => path.startsWith('uplink/ui/');
+  expect(arrows.filter(({ from, to }) => browser(from) && !browser(to))).toEqual([]);
+  expect(arrows.filter(({ from, to }) => !browser(from) && browser(to) && to !== 'uplink/ui/contract.ts' && from !== 'uplink/portal/bundle.ts')).toEqual([]);
+});
+
 test('from storage, protocols import its messages, views and reading side only', () => {
   const open = ['storage/messages.ts', 'storage/views.ts', 'storage/engine.ts', 'storage/page.ts'];
   expect(arrows.filter(({ from, to }) => from.startsWith('protocols/') && to.startsWith('storage/') && !open.includes(to))).toEqual([]);

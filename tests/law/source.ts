@@ -26,13 +26,14 @@ const find = (...patterns: string[]): SourceFile[] =>
     .map(read);
 
 /** What becomes dist/mailsite. */
-export const program = find('mailsite.ts', 'tree.ts', '{actors,storage,protocols,uplink,cli}/**/*.ts');
+export const program = find('mailsite.ts', 'tree.ts', '{actors,storage,protocols,uplink,cli}/**/*.{ts,tsx}');
 export const tests = find('tests/**/*.ts');
 export const everything = [...program, ...find('build.ts', 'vitest.config.ts'), ...tests];
 
 function importsOf(path: string, text: string): string[] {
   const out: string[] = [];
-  for (const match of text.matchAll(/(?:from|import)\s*\(?\s*'(\.{1,2}\/[^']+)'/g)) out.push(relative(root, join(root, dirname(path), match[1] as string)));
+  for (const match of text.matchAll(/(?:from|import(?:\.meta\.resolve)?)\s*\(?\s*'(\.{1,2}\/[^']+)'/g))
+    out.push(relative(root, join(root, dirname(path), match[1] as string)));
   return out;
 }
 

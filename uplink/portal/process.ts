@@ -15,6 +15,7 @@ import { respondObjects } from './objects.ts';
 import { ensureIdentity } from './identity.ts';
 import { Busy, openRecords, type Records } from './records.ts';
 import { pruneForever } from './timeline.ts';
+import { serveUi } from './ui.ts';
 import { uplinkServer } from './uplink/serve.ts';
 
 /** What every part of a portal is given. */
@@ -93,8 +94,8 @@ async function respond(portal: Portal, request: Request, site: () => Promise<Res
   try {
     if (pathname === '/v1/objects' || pathname.startsWith('/v1/objects/')) return await respondObjects(portal, request);
     if (pathname.startsWith('/v1/')) return (await site()) ?? new Response('there is nothing here', { status: 404 });
-    const found = await portal.records.get('portal');
-    return Response.json({ path: pathname, portal: found?.portal ?? null }, { status: 404 });
+    if (pathname.startsWith('/api/')) return new Response('there is nothing here', { status: 404 });
+    return await serveUi(request);
   } catch (error) {
     if (error instanceof Busy) return new Response('busy', { status: 503 });
     throw error;

@@ -1,0 +1,92 @@
+// Every page of the web UI, as the sample portal shows it.
+
+import type { Page } from 'playwright-core';
+import type { Role } from '../../uplink/ui/contract.ts';
+
+export interface Shown {
+  readonly name: string;
+  readonly path: string;
+  readonly as?: Role | null;
+  readonly empty?: boolean;
+  /** What is done before one looks. */
+  readonly act?: (page: Page) => Promise<void>;
+}
+const org = '/o/linden-trust';
+const linden = `${org}/sites/linden`;
+export const pages: readonly Shown[] = [
+  { name: 'setup', path: '/setup#secret', as: null },
+  { name: 'signin', path: '/', as: null },
+  {
+    name: 'signin-code',
+    path: '/',
+    as: null,
+    act: async (page) => {
+      await page.getByLabel('Email address').fill('totp@linden.example');
+      await page.getByLabel('Password', { exact: true }).fill('correct horse battery');
+      await page.keyboard.press('Enter');
+      await page.getByLabel('Code', { exact: true }).waitFor();
+    },
+  },
+  { name: 'invitation', path: '/invitation#secret', as: null },
+  { name: 'link', path: '/link#secret', as: null },
+  { name: 'sites', path: org },
+  { name: 'sites-empty', path: org, empty: true },
+  { name: 'new-site', path: `${org}/new` },
+  { name: 'waiting', path: `${org}/sites/attic` },
+  { name: 'overview', path: linden },
+  { name: 'overview-offline', path: `${org}/sites/harbour` },
+  { name: 'overview-refused', path: `${org}/sites/mill` },
+  { name: 'trace-start', path: `${linden}/trace` },
+  {
+    name: 'trace',
+    path: `${linden}/trace?about=alice@linden.example`,
+    act: async (page) => page.locator('.trace-head').first().click(),
+  },
+  { name: 'queue', path: `${linden}/queue` },
+  { name: 'queue-picked', path: `${linden}/queue`, act: async (page) => page.locator('.pick input').first().check() },
+  { name: 'queue-message', path: `${linden}/queue/70412` },
+  { name: 'domains', path: `${linden}/domains` },
+  { name: 'new-domain', path: `${linden}/domains/new` },
+  { name: 'domain', path: `${linden}/domains/linden.example` },
+  { name: 'domain-offline', path: `${org}/sites/harbour/domains/linden.example` },
+  { name: 'accounts', path: `${linden}/accounts` },
+  { name: 'new-account', path: `${linden}/accounts/new` },
+  { name: 'account', path: `${linden}/accounts/alice@linden.example` },
+  { name: 'account-helpdesk', path: `${linden}/accounts/alice@linden.example`, as: 'helpdesk' },
+  {
+    name: 'account-delete',
+    path: `${linden}/accounts/alice@linden.example`,
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Delete the account' }).click();
+      await page.getByRole('alertdialog').waitFor();
+    },
+  },
+  { name: 'aliases', path: `${linden}/aliases` },
+  { name: 'alias', path: `${linden}/aliases/press@linden.example` },
+  { name: 'new-alias', path: `${linden}/aliases/new` },
+  { name: 'snapshots', path: `${linden}/snapshots` },
+  { name: 'launch', path: `${linden}/snapshots/m811943/launch` },
+  { name: 'activity', path: `${linden}/activity` },
+  { name: 'settings', path: `${linden}/settings` },
+  { name: 'members', path: `${org}/members` },
+  { name: 'tokens', path: `${org}/tokens` },
+  { name: 'audit', path: `${org}/audit` },
+  { name: 'organisation', path: `${org}/organisation` },
+  { name: 'profile', path: `${org}/profile` },
+  { name: 'totp', path: `${org}/profile`, act: async (page) => page.getByRole('button', { name: 'Set it up' }).click() },
+  { name: 'missing', path: `${org}/sites/nothing` },
+  { name: 'not-allowed', path: `${linden}/settings`, as: 'read-only' },
+  {
+    name: 'palette',
+    path: linden,
+    act: async (page) => {
+      await page.keyboard.press('Control+k');
+      await page.getByRole('combobox').waitFor();
+    },
+  },
+  {
+    name: 'help',
+    path: linden,
+    act: async (page) => page.locator('.tiles .help').first().click(),
+  },
+];

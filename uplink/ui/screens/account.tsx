@@ -1,0 +1,175 @@
+// One mailbox: who it belongs to, its limit, on or off, a new password, and its end. A helpdesk sees it and gives passwords.
+
+import { type ReactNode, useState } from 'react';
+import { ask } from '../api.ts';
+import { track } from '../change.ts';
+import type { Account, Edited } from '../contract.ts';
+import { text } from '../language.ts';
+import { Button, LinkButton } from '../parts/button.tsx';
+import { Confirm } from '../parts/confirm.tsx';
+import { CopyLine } from '../parts/copy.tsx';
+import { SwitchField, TextField } from '../parts/field.tsx';
+import { Await, Facts, Page, Section, TroubleNotice } from '../parts/page.tsx';
+import { refresh, useResource } from '../resource.ts';
+import { mayDomain } from '../rights.ts';
+import { go, useParam } from '../router.tsx';
+import { useEdit, useMay, useSite, useVisitor, useWork } from '../session.ts';
+import { gigabytesOf, quotaOf, Usage } from './accounts.tsx';
+
+export function AccountScreen(): ReactNode {
+  const address = useParam('address');
+  const { api, screen } = useSite();
+  const { member } = useVisitor();
+  const allowed = useMay();
+  const account = useResource<Account>(api('accounts', address));
+  const own = mayDomain(member, address.slice(address.lastIndexOf('@') + 1));
+  return (
+    <Page
+      title={address}
+      lead={account.value?.name}
+      back={{ to: screen('accounts'), label: text.nav.site.accounts }}
+      actions={
+        allowed('trace.see') && (
+          <LinkButton to={`${screen('trace')}?about=${encodeURIComponent(address)}`} icon="trace">
+            {text.accounts.trace}
+          </LinkButton>
+        )
+      }
+      narrow
+    >
+      <Await of={account}>
+        {(found) => (
+          <>
+            {own && allowed('accounts.edit') ? <Details key={JSON.stringify(found)} account={found} /> : <DetailsShown account={found} />}
+            {own && allowed('accounts.password') && <NewPassword account={found} />}
+            {own && allowed('accounts.edit') && <Removal account={found} />}
+          </>
+        )}
+      </Await>
+    </Page>
+  );
+}
+
+function DetailsShown({ account }: { readonly account: Account }): ReactNode {
+  return (
+    <Section title={text.accounts.details}>
+      <Facts
+        rows={[
+          [text.accounts.name, account.name || '–'],
+          [text.accounts.state, account.enabled ? text.accounts.on : text.accounts.off],
+          [text.accounts.used, <Usage key="usage" account={account} />],
+        ]}
+      />
+    </Section>
+  );
+}
+
+function Details({ account }: { readonly account: Account }): ReactNode {
+  const { api } = useSite();
+  const edit = useEdit();
+  const [name, setName] = useState(account.name);
+  const [quota, setQuota] = useState(gigabytesOf(account.quotaBytes));
+  const put = (change: Partial<Account>, what: string): ReturnType<typeof edit> => {
+    const { name, quotaBytes, enabled } = { ...account, ...change };
+    return edit({ path: api('accounts', account.address), method: 'PUT', body: { name, quotaBytes, enabled }, what });
+  };
+  const save = useWork(() => put({ name: name.trim(), quotaBytes: quotaOf(quota) }, text.accounts.changed(account.address)));
+  const flip = useWork((enabled: boolean) => put({ enabled }, enabled ? text.accounts.enabled(account.address) : text.accounts.disabled(account.address)));
+  const same = name.trim() === account.name && quotaOf(quota) === account.quotaBytes;
+  return (
+    <Section title={text.accounts.details}>
+      <form
+        className="form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void save.start();
+        }}
+      >
+        <TextField label={text.accounts.name} value={name} onValue={setName} maxLength={200} autoComplete="off" />
+        <TextField
+          label={text.accounts.quota}
+          term="quota"
+          hint={text.accounts.quotaHint}
+          value={quota}
+          onValue={setQuota}
+          inputMode="decimal"
+          suffix="GB"
+          optional
+        />
+        {account.usedBytes !== undefined && <Usage account={account} />}
+        <TroubleNotice trouble={save.trouble} />
+        <div className="actions">
+          <Button look="primary" submit busy={save.busy} disabled={same}>
+            {text.form.save}
+          </Button>
+        </div>
+      </form>
+      <SwitchField
+        label={text.accounts.enabledLabel}
+        hint={text.accounts.enabledHint}
+        checked={account.enabled}
+        disabled={flip.busy}
+        onChecked={(on) => void flip.start(on)}
+      />
+      <TroubleNotice trouble={flip.trouble} />
+    </Section>
+  );
+}
+
+function NewPassword({ account }: { readonly account: Account }): ReactNode {
+  const { site, api } = useSite();
+  const { member } = useVisitor();
+  const [made, setMade] = useState<string>();
+  const work = useWork(async () => {
+    const { value, trouble } = await ask<Edited & { password: string }>(api('accounts', account.address, 'password'), {
+      method: 'POST',
+      body: { generate: true },
+    });
+    if (value === undefined) return trouble;
+    setMade(value.password);
+    if (value.wantedRev !== undefined) track({ org: member.id, site: site.id, rev: value.wantedRev, what: text.accounts.reset(account.address) });
+    refresh(api());
+    return undefined;
+  });
+  return (
+    <Section title={text.accounts.password} about={text.accounts.passwordAbout}>
+      {made !== undefined && (
+        <>
+          <CopyLine value={made} what={text.accounts.newPassword} />
+          <p className="field-hint">{text.accounts.onceShown}</p>
+        </>
+      )}
+      <TroubleNotice trouble={work.trouble} />
+      <Button icon="key" busy={work.busy} onPress={() => void work.start()}>
+        {made === undefined ? text.accounts.resetVerb : text.accounts.resetAgain}
+      </Button>
+    </Section>
+  );
+}
+
+function Removal({ account }: { readonly account: Account }): ReactNode {
+  const { api, screen } = useSite();
+  const edit = useEdit();
+  const [asking, setAsking] = useState(false);
+  return (
+    <Section title={text.accounts.removal} about={text.accounts.removalAbout}>
+      <Button look="danger" onPress={() => setAsking(true)}>
+        {text.accounts.remove}
+      </Button>
+      <Confirm
+        open={asking}
+        onClose={() => setAsking(false)}
+        title={text.accounts.removeTitle(account.address)}
+        word={account.address}
+        verb={text.accounts.remove}
+        onConfirm={async () => {
+          const trouble = await edit({ path: api('accounts', account.address), method: 'DELETE', what: text.accounts.removed(account.address) });
+          if (trouble === undefined) go(screen('accounts'));
+          return trouble;
+        }}
+      >
+        {text.accounts.removeText}
+      </Confirm>
+    </Section>
+  );
+}

@@ -1,0 +1,222 @@
+// The mailboxes of a site: who has one, how full it is, and a new one.
+
+import { type ReactNode, useMemo, useState } from 'react';
+import { strongPassword } from '../chance.ts';
+import { count, size } from '../clock.ts';
+import type { Account, Domain, List } from '../contract.ts';
+import { text } from '../language.ts';
+import { Button, LinkButton } from '../parts/button.tsx';
+import { CopyLine } from '../parts/copy.tsx';
+import { ChoiceField, PasswordField, TextField } from '../parts/field.tsx';
+import { SearchBox } from '../parts/searchbox.tsx';
+import { Await, Empty, Notice, Page, TroubleNotice } from '../parts/page.tsx';
+import { State } from '../parts/state.tsx';
+import { Table } from '../parts/table.tsx';
+import { useResource } from '../resource.ts';
+import { mayDomain } from '../rights.ts';
+import { useEdit, useMay, useSite, useVisitor, useWork } from '../session.ts';
+
+export function Accounts(): ReactNode {
+  const { api, screen } = useSite();
+  const allowed = useMay();
+  const { member } = useVisitor();
+  const [filter, setFilter] = useState('');
+  const accounts = useResource<List<Account>>(api('accounts'));
+  const add = allowed('accounts.edit') ? (
+    <LinkButton to={screen('accounts', 'new')} look="primary" icon="plus">
+      {text.accounts.add}
+    </LinkButton>
+  ) : undefined;
+  const rows = useMemo(() => {
+    const wanted = filter.toLowerCase();
+    return (accounts.value?.items ?? []).filter((a) => mayDomain(member, domainOf(a.address)) && `${a.address} ${a.name}`.toLowerCase().includes(wanted));
+  }, [accounts.value, filter, member]);
+  return (
+    <Page title={text.nav.site.accounts} lead={text.accounts.lead} actions={add}>
+      <Await of={accounts}>
+        {({ items }) =>
+          items.length === 0 ? (
+            <Empty icon="accounts" title={text.accounts.empty} action={add}>
+              {text.accounts.emptyText}
+            </Empty>
+          ) : (
+            <>
+              <div className="toolbar">
+                <SearchBox label={text.accounts.filter} value={filter} onValue={setFilter} />
+                <span className="faint">{text.accounts.total(count(rows.length))}</span>
+              </div>
+              {rows.length === 0 ? <Empty icon="search" title={text.table.nothing(filter)} /> : <AccountTable rows={rows} />}
+            </>
+          )
+        }
+      </Await>
+    </Page>
+  );
+}
+const domainOf = (address: string): string => address.slice(address.lastIndexOf('@') + 1);
+
+function AccountTable({ rows }: { readonly rows: readonly Account[] }): ReactNode {
+  const { screen } = useSite();
+  return (
+    <Table
+      label={text.nav.site.accounts}
+      rows={rows}
+      keyOf={(account) => account.address}
+      to={(account) => screen('accounts', account.address)}
+      columns={[
+        {
+          label: text.accounts.address,
+          wide: true,
+          cell: (account) => (
+            <span className="twoline">
+              <span className="strong">{account.address}</span>
+              <span className="faint">{account.name}</span>
+            </span>
+          ),
+        },
+        {
+          label: text.accounts.state,
+          cell: (account) => <State tone={account.enabled ? 'good' : 'idle'}>{account.enabled ? text.accounts.on : text.accounts.off}</State>,
+        },
+        { label: text.accounts.used, cell: (account) => <Usage account={account} /> },
+      ]}
+    />
+  );
+}
+
+/** How full a mailbox is, in words and as a bar. */
+export function Usage({ account }: { readonly account: Account }): ReactNode {
+  const { usedBytes, quotaBytes } = account;
+  const words =
+    usedBytes === undefined
+      ? quotaBytes === 0
+        ? text.accounts.noQuota
+        : text.accounts.upTo(size(quotaBytes))
+      : quotaBytes === 0
+        ? size(usedBytes)
+        : text.accounts.usedOf(size(usedBytes), size(quotaBytes));
+  return (
+    <span className="usage">
+      {usedBytes !== undefined && quotaBytes > 0 && (
+        <meter min={0} max={1} high={0.9} value={Math.min(1, usedBytes / quotaBytes)} aria-label={words}>
+          {words}
+        </meter>
+      )}
+      <span className="num">{words}</span>
+    </span>
+  );
+}
+
+/** In whole gigabytes; empty: none. */
+export const quotaOf = (gigabytes: string): number => Math.max(0, Math.round(Number(gigabytes.replace(',', '.')) * 1e9) || 0);
+export const gigabytesOf = (octets: number): string => (octets === 0 ? '' : String(Math.round(octets / 1e7) / 100));
+
+interface Made {
+  readonly address: string;
+  readonly password: string;
+}
+export function NewAccount(): ReactNode {
+  const { api, screen } = useSite();
+  const { member } = useVisitor();
+  const edit = useEdit();
+  const domains = (useResource<List<Domain>>(api('domains')).value?.items ?? []).filter((d) => d.aliasOf === null && mayDomain(member, d.name));
+  const [local, setLocal] = useState('');
+  const [domain, setDomain] = useState('');
+  const [name, setName] = useState('');
+  const [quota, setQuota] = useState('');
+  const [own, setOwn] = useState<'made' | 'given'>('made');
+  const [password, setPassword] = useState('');
+  const [made, setMade] = useState<Made>();
+  const work = useWork(async () => {
+    const address = local.includes('@') ? local.trim().toLowerCase() : `${local.trim().toLowerCase()}@${domain || domains[0]?.name}`;
+    const secret = own === 'given' ? password : strongPassword();
+    const body = { address, name: name.trim(), quotaBytes: quotaOf(quota), enabled: true, password: secret };
+    const trouble = await edit({ path: api('accounts'), method: 'POST', body, what: text.accounts.added(address) });
+    if (trouble === undefined) setMade({ address, password: secret });
+    return trouble;
+  });
+  if (made !== undefined) return <NewPassword {...made} given={own === 'given'} back={screen('accounts')} />;
+  return (
+    <Page title={text.accounts.add} back={{ to: screen('accounts'), label: text.nav.site.accounts }} narrow>
+      <form
+        className="form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void work.start();
+        }}
+      >
+        <TextField label={text.accounts.name} value={name} onValue={setName} placeholder="Alice Miller" maxLength={200} autoComplete="off" autoFocus />
+        <div className="fieldpair">
+          <TextField
+            label={text.accounts.address}
+            value={local}
+            onValue={setLocal}
+            placeholder="alice"
+            spellCheck={false}
+            autoComplete="off"
+            maxLength={254}
+            required
+          />
+          <ChoiceField
+            label={text.accounts.at}
+            value={domain || (domains[0]?.name ?? '')}
+            onValue={setDomain}
+            options={domains.map((d) => ({ value: d.name, label: `@${d.name}` }))}
+          />
+        </div>
+        <TextField
+          label={text.accounts.quota}
+          term="quota"
+          hint={text.accounts.quotaHint}
+          value={quota}
+          onValue={setQuota}
+          inputMode="decimal"
+          suffix="GB"
+          optional
+        />
+        <ChoiceField
+          label={text.accounts.password}
+          value={own}
+          onValue={setOwn}
+          options={[
+            { value: 'made', label: text.accounts.generate },
+            { value: 'given', label: text.accounts.give },
+          ]}
+        />
+        {own === 'given' && (
+          <PasswordField
+            label={text.accounts.newPassword}
+            hint={text.form.passwordHint}
+            value={password}
+            onValue={setPassword}
+            autoComplete="new-password"
+            minLength={12}
+            required
+          />
+        )}
+        <TroubleNotice trouble={work.trouble} />
+        <div className="actions">
+          <Button look="primary" submit busy={work.busy} disabled={domains.length === 0}>
+            {text.accounts.addVerb}
+          </Button>
+        </div>
+      </form>
+    </Page>
+  );
+}
+
+function NewPassword({ address, password, given, back }: Made & { readonly given: boolean; readonly back: string }): ReactNode {
+  return (
+    <Page title={text.accounts.ready(address)} lead={given ? text.accounts.readyGiven : text.accounts.readyMade} narrow>
+      {!given && <CopyLine value={password} what={text.accounts.password} />}
+      <Notice tone="info" title={text.accounts.howTo}>
+        {text.accounts.howToText}
+      </Notice>
+      <div className="actions">
+        <LinkButton to={back} look="primary">
+          {text.form.done}
+        </LinkButton>
+      </div>
+    </Page>
+  );
+}

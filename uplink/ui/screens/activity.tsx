@@ -1,0 +1,124 @@
+// What happened on a site, and which revs of its document there were; an earlier one can be made the newest again.
+
+import type { ReactNode } from 'react';
+import { ago, count, fullMoment, moment, size } from '../clock.ts';
+import type { List, Revision, SiteEvent } from '../contract.ts';
+import { text } from '../language.ts';
+import { Button } from '../parts/button.tsx';
+import { Help } from '../parts/help.tsx';
+import { Await, Card, Empty, Page, Section, TroubleNotice } from '../parts/page.tsx';
+import { Badge } from '../parts/state.tsx';
+import { Table } from '../parts/table.tsx';
+import { useResource } from '../resource.ts';
+import { useEdit, useMay, useSite, useWork } from '../session.ts';
+
+export function Activity(): ReactNode {
+  const { api } = useSite();
+  const events = useResource<List<SiteEvent>>(api('events'));
+  const revisions = useResource<List<Revision>>(api('document', 'revisions'));
+  return (
+    <Page title={text.nav.site.activity} lead={text.activity.lead}>
+      <div className="columns">
+        <Section title={text.activity.revisions} beside={<Help term="rev" />}>
+          <Await of={revisions}>{({ items }) => <Revisions items={[...items].sort((a, b) => b.rev - a.rev)} />}</Await>
+        </Section>
+        <Section title={text.activity.events}>
+          <Await of={events}>
+            {({ items }) =>
+              items.length === 0 ? (
+                <Empty icon="activity" title={text.activity.noEvents} />
+              ) : (
+                <Card className="card-list">
+                  {[...items]
+                    .sort((a, b) => b.seq - a.seq)
+                    .map((event) => (
+                      <EventLine key={event.seq} event={event} />
+                    ))}
+                </Card>
+              )
+            }
+          </Await>
+        </Section>
+      </div>
+    </Page>
+  );
+}
+
+/** One thing that a site told, in a line. */
+export function EventLine({ event }: { readonly event: SiteEvent }): ReactNode {
+  return (
+    <div className="eventline">
+      <span>{said(event)}</span>
+      <time className="faint num" title={fullMoment(event.at)} dateTime={new Date(event.at).toISOString()}>
+        {moment(event.at)}
+      </time>
+    </div>
+  );
+}
+/** In words where there are some for it, else its name and what came with it. */
+function said({ name, body }: SiteEvent): ReactNode {
+  const known = (text.events as Readonly<Record<string, string | undefined>>)[name];
+  const fields = typeof body === 'object' && body !== null ? Object.entries(body) : [];
+  const about = fields
+    .filter(([, value]) => ['string', 'number'].includes(typeof value))
+    .map(([field, value]) => saidOf(field, value as string | number))
+    .join(' · ');
+  return (
+    <span className="twoline">
+      <span>{known ?? <code>{name}</code>}</span>
+      {about !== '' && <span className="faint clip">{about}</span>}
+    </span>
+  );
+}
+
+/** `commit 812,004`, `4.1 MB`; a text stands for itself. */
+function saidOf(field: string, value: string | number): string {
+  if (typeof value === 'string') return value;
+  if (field === 'size') return size(value);
+  const name = (text.fields as Readonly<Record<string, string | undefined>>)[field] ?? field;
+  return `${name} ${count(value)}`;
+}
+
+function Revisions({ items }: { readonly items: readonly Revision[] }): ReactNode {
+  const { site, api } = useSite();
+  const allowed = useMay()('changes.undo');
+  const edit = useEdit();
+  const back = useWork((rev: number) => edit({ path: api('document', 'rollback'), method: 'POST', body: { rev }, what: text.activity.went(rev) }));
+  return (
+    <>
+      <TroubleNotice trouble={back.trouble} />
+      <Table
+        label={text.activity.revisions}
+        rows={items}
+        keyOf={(row) => String(row.rev)}
+        columns={[
+          { label: text.activity.rev, cell: (row) => <span className="num strong">{row.rev}</span> },
+          {
+            label: text.activity.what,
+            wide: true,
+            cell: (row) => (
+              <span className="twoline">
+                <span>{row.summary}</span>
+                <span className="faint">
+                  {row.by}, {ago(row.at)}
+                </span>
+              </span>
+            ),
+          },
+        ]}
+        tail={(row) =>
+          row.rev === site.runningRev ? (
+            <Badge tone="good">{text.activity.inForce}</Badge>
+          ) : row.rev === site.wantedRev ? (
+            <Badge tone="info">{text.activity.coming}</Badge>
+          ) : allowed ? (
+            <Button look="quiet" onPress={() => void back.start(row.rev)}>
+              {text.activity.back}
+              <span className="hidden"> {row.rev}</span>
+            </Button>
+          ) : null
+        }
+      />
+    </>
+  );
+}

@@ -1,0 +1,228 @@
+// Addresses that are no mailbox: they hand mail on, to mailboxes here (aliases) or to addresses elsewhere (forwarding).
+// Taking one away loses no mail, so nobody is asked: it can be undone.
+
+import { type ReactNode, useMemo, useState } from 'react';
+import type { Alias, Domain, List } from '../contract.ts';
+import { text } from '../language.ts';
+import { Button, IconButton, LinkButton } from '../parts/button.tsx';
+import { AreaField, TextField } from '../parts/field.tsx';
+import { Help } from '../parts/help.tsx';
+import { Await, Empty, Loading, Page, Section, TroubleNotice } from '../parts/page.tsx';
+import { SearchBox } from '../parts/searchbox.tsx';
+import { Badge } from '../parts/state.tsx';
+import { Table } from '../parts/table.tsx';
+import { useResource } from '../resource.ts';
+import { mayDomain } from '../rights.ts';
+import { go, useParam } from '../router.tsx';
+import { useEdit, useMay, useSite, useVisitor, useWork } from '../session.ts';
+
+const domainOf = (address: string): string => address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+
+export function Aliases(): ReactNode {
+  const { api, screen } = useSite();
+  const { member } = useVisitor();
+  const allowed = useMay();
+  const [filter, setFilter] = useState('');
+  const aliases = useResource<List<Alias>>(api('aliases'));
+  const add = allowed('aliases.edit') ? (
+    <LinkButton to={screen('aliases', 'new')} look="primary" icon="plus">
+      {text.aliases.add}
+    </LinkButton>
+  ) : undefined;
+  const rows = useMemo(
+    () =>
+      (aliases.value?.items ?? []).filter(
+        (a) => mayDomain(member, domainOf(a.address)) && `${a.address} ${a.to.join(' ')}`.toLowerCase().includes(filter.toLowerCase()),
+      ),
+    [aliases.value, filter, member],
+  );
+  return (
+    <Page title={text.nav.site.aliases} lead={text.aliases.lead} actions={add}>
+      <Await of={aliases}>
+        {({ items }) =>
+          items.length === 0 ? (
+            <Empty icon="aliases" title={text.aliases.empty} action={add}>
+              {text.aliases.emptyText}
+            </Empty>
+          ) : (
+            <>
+              <div className="toolbar">
+                <SearchBox label={text.aliases.filter} value={filter} onValue={setFilter} />
+              </div>
+              {rows.length === 0 ? <Empty icon="search" title={text.table.nothing(filter)} /> : <AliasTable rows={rows} />}
+            </>
+          )
+        }
+      </Await>
+      <CatchAlls />
+    </Page>
+  );
+}
+
+function AliasTable({ rows }: { readonly rows: readonly Alias[] }): ReactNode {
+  const { api, screen } = useSite();
+  const allowed = useMay()('aliases.edit');
+  const edit = useEdit();
+  const local = new Set((useResource<List<Domain>>(api('domains')).value?.items ?? []).map((d) => d.name));
+  const remove = useWork((address: string) => edit({ path: api('aliases', address), method: 'DELETE', what: text.aliases.removed(address) }));
+  return (
+    <>
+      <TroubleNotice trouble={remove.trouble} />
+      <Table
+        label={text.nav.site.aliases}
+        rows={rows}
+        keyOf={(alias) => alias.address}
+        to={(alias) => screen('aliases', alias.address)}
+        columns={[
+          { label: text.aliases.address, cell: (alias) => <span className="strong">{alias.address}</span> },
+          {
+            label: text.aliases.to,
+            wide: true,
+            cell: (alias) => (
+              <span className="chips">
+                {alias.to.slice(0, 4).map((to) => (
+                  <span className="target" key={to}>
+                    {to} {local.size > 0 && !local.has(domainOf(to)) && <Badge tone="info">{text.aliases.elsewhere}</Badge>}
+                  </span>
+                ))}
+                {alias.to.length > 4 && <Badge>{text.aliases.more(alias.to.length - 4)}</Badge>}
+              </span>
+            ),
+          },
+        ]}
+        tail={
+          allowed
+            ? (alias) => <IconButton icon="trash" label={text.aliases.removeOne(alias.address)} onPress={() => void remove.start(alias.address)} />
+            : undefined
+        }
+      />
+    </>
+  );
+}
+
+function CatchAlls(): ReactNode {
+  const { api, screen } = useSite();
+  const allowed = useMay();
+  const domains = useResource<List<Domain>>(allowed('domains.see') ? api('domains') : null).value?.items ?? [];
+  if (domains.length === 0) return null;
+  return (
+    <Section title={text.aliases.catchAlls} beside={<Help term="catchAll" />} about={text.aliases.catchAllsAbout}>
+      <Table
+        label={text.aliases.catchAlls}
+        rows={domains}
+        keyOf={(domain) => domain.name}
+        to={(domain) => screen('domains', domain.name)}
+        columns={[
+          { label: text.domains.name, cell: (domain) => `*@${domain.name}` },
+          {
+            label: text.aliases.to,
+            wide: true,
+            cell: (domain) =>
+              domain.aliasOf !== null ? text.domains.same(domain.aliasOf) : (domain.catchAll ?? <span className="faint">{text.domains.refused}</span>),
+          },
+        ]}
+      />
+    </Section>
+  );
+}
+
+/** A new alias, or one that is there. */
+export function AliasScreen(): ReactNode {
+  const address = useParam('address');
+  const { api, screen } = useSite();
+  const alias = useResource<Alias>(address === '' ? null : api('aliases', address));
+  return (
+    <Page
+      title={address === '' ? text.aliases.add : address}
+      lead={address === '' ? text.aliases.addLead : undefined}
+      back={{ to: screen('aliases'), label: text.nav.site.aliases }}
+      narrow
+    >
+      {address === '' ? (
+        <AliasForm alias={null} />
+      ) : alias.value === undefined ? (
+        alias.trouble === undefined ? (
+          <Loading />
+        ) : (
+          <TroubleNotice trouble={alias.trouble} />
+        )
+      ) : (
+        <AliasForm key={JSON.stringify(alias.value)} alias={alias.value} />
+      )}
+    </Page>
+  );
+}
+
+function AliasForm({ alias }: { readonly alias: Alias | null }): ReactNode {
+  const { api, screen } = useSite();
+  const { member } = useVisitor();
+  const allowed = useMay()('aliases.edit') && (alias === null || mayDomain(member, domainOf(alias.address)));
+  const edit = useEdit();
+  const [address, setAddress] = useState(alias?.address ?? '');
+  const [to, setTo] = useState(alias?.to.join('\n') ?? '');
+  const targets = to.split(/[\s,;]+/).filter((word) => word !== '');
+  const work = useWork(async () => {
+    const named = address.trim().toLowerCase();
+    const body = alias === null ? { address: named, to: targets } : { to: targets };
+    const path = alias === null ? api('aliases') : api('aliases', alias.address);
+    const trouble = await edit({
+      path,
+      method: alias === null ? 'POST' : 'PUT',
+      body,
+      what: alias === null ? text.aliases.added(named) : text.aliases.changed(named),
+    });
+    if (trouble === undefined) go(screen('aliases'));
+    return trouble;
+  });
+  const remove = useWork(async () => {
+    const trouble = await edit({ path: api('aliases', address), method: 'DELETE', what: text.aliases.removed(address) });
+    if (trouble === undefined) go(screen('aliases'));
+    return trouble;
+  });
+  const wrong = (path: string): string | undefined => work.trouble?.errors.find((error) => error.path.includes(path))?.message;
+  return (
+    <form
+      className="form"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void work.start();
+      }}
+    >
+      {alias === null && (
+        <TextField
+          label={text.aliases.address}
+          type="email"
+          value={address}
+          onValue={setAddress}
+          placeholder="info@example.org"
+          error={wrong('address')}
+          autoComplete="off"
+          required
+          autoFocus
+        />
+      )}
+      <AreaField
+        label={text.aliases.to}
+        term="forwarding"
+        hint={text.aliases.toHint}
+        value={to}
+        onValue={setTo}
+        error={wrong('to')}
+        placeholder={'alice@example.org\nbob@elsewhere.example'}
+      />
+      <TroubleNotice trouble={work.trouble ?? remove.trouble} />
+      {allowed && (
+        <div className="actions">
+          <Button look="primary" submit busy={work.busy} disabled={targets.length === 0 || (alias !== null && targets.join('\n') === alias.to.join('\n'))}>
+            {alias === null ? text.aliases.addVerb : text.form.save}
+          </Button>
+          {alias !== null && (
+            <Button busy={remove.busy} icon="trash" onPress={() => void remove.start()}>
+              {text.aliases.remove}
+            </Button>
+          )}
+        </div>
+      )}
+    </form>
+  );
+}

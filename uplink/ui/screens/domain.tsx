@@ -1,0 +1,247 @@
+// One domain: the records to publish with a live check of each, what is done with mail for nobody, and its end.
+
+import { type ReactNode, useEffect, useState } from 'react';
+import { every } from '../clock.ts';
+import type { Account, Alias, DnsRow, Domain, List } from '../contract.ts';
+import { text } from '../language.ts';
+import { Button } from '../parts/button.tsx';
+import { Confirm } from '../parts/confirm.tsx';
+import { CopyValue } from '../parts/copy.tsx';
+import { ChoiceField, TextField } from '../parts/field.tsx';
+import { Help } from '../parts/help.tsx';
+import { Icon } from '../parts/icon.tsx';
+import { Await, Facts, Loading, Notice, Page, Section, TroubleNotice } from '../parts/page.tsx';
+import { Badge, State } from '../parts/state.tsx';
+import { useResource } from '../resource.ts';
+import { go, useParam } from '../router.tsx';
+import { useEdit, useMay, useSite, useWork } from '../session.ts';
+import { aliasesOf } from './domains.tsx';
+
+const CHECK_MS = 20_000;
+
+export function DomainScreen(): ReactNode {
+  const name = useParam('domain');
+  const { site, api, screen } = useSite();
+  const allowed = useMay();
+  const domain = useResource<Domain>(api('domains', name));
+  return (
+    <Page title={name} back={{ to: screen('domains'), label: text.nav.site.domains }}>
+      <Await of={domain}>
+        {(found) => (
+          <>
+            {site.state === 'online' ? (
+              <Records domain={name} />
+            ) : (
+              <Notice tone="idle" title={text.dns.offline}>
+                {text.dns.offlineNext}
+              </Notice>
+            )}
+            {allowed('domains.edit') ? <Rules key={JSON.stringify(found)} domain={found} /> : <RulesShown domain={found} />}
+            {allowed('domains.edit') && <Removal domain={found} />}
+          </>
+        )}
+      </Await>
+    </Page>
+  );
+}
+
+const order = ['needed', 'recommended', 'optional'] as const;
+
+function Records({ domain }: { readonly domain: string }): ReactNode {
+  const { api } = useSite();
+  const dns = useResource<List<DnsRow>>(`${api('domains', domain, 'dns')}?check=1`);
+  const items = dns.value?.items ?? [];
+  const open = items.filter((row) => row.level === 'needed' && row.state !== 'right').length;
+  const unfinished = dns.value !== undefined && items.some((row) => row.state !== 'right');
+  const { reload } = dns;
+  useEffect(() => (unfinished ? every(CHECK_MS, () => document.visibilityState === 'visible' && reload()) : undefined), [unfinished, reload]);
+  return (
+    <Section
+      title={text.dns.title}
+      beside={<Help term="dns" />}
+      about={text.dns.about}
+      actions={
+        <Button icon="retry" onPress={reload}>
+          {text.dns.again}
+        </Button>
+      }
+    >
+      {dns.value === undefined && dns.trouble === undefined && <Loading rows={6} />}
+      <TroubleNotice trouble={dns.trouble} onRetry={reload} />
+      {dns.value !== undefined && (
+        <div className="dns-verdict" role="status">
+          {open === 0 ? <State tone="good">{text.dns.ready}</State> : <State tone="warn">{text.dns.open(open)}</State>}
+          {unfinished && <span className="faint">{text.dns.watching}</span>}
+        </div>
+      )}
+      {order.map((level) => {
+        const rows = items.filter((row) => row.level === level);
+        return rows.length === 0 ? null : (
+          <div className="dns-level" key={level}>
+            <h3>{text.dns.levels[level]}</h3>
+            <ul className="dns">
+              {rows.map((row) => (
+                <RecordRow key={row.type + row.name + row.value} row={row} />
+              ))}
+            </ul>
+          </div>
+        );
+      })}
+    </Section>
+  );
+}
+
+const looks = {
+  right: { icon: 'check', tone: 'good' },
+  missing: { icon: 'missing', tone: 'warn' },
+  wrong: { icon: 'wrong', tone: 'bad' },
+  unknown: { icon: 'missing', tone: 'idle' },
+} as const;
+
+function RecordRow({ row }: { readonly row: DnsRow }): ReactNode {
+  const { icon, tone } = looks[row.state];
+  return (
+    <li className={`dns-row dns-${tone}`}>
+      <span className="dns-state">
+        <Icon name={icon} />
+        <span>{text.dns.states[row.state]}</span>
+      </span>
+      <div className="dns-record">
+        <div className="dns-name">
+          <Badge>{row.type}</Badge>
+          <CopyValue value={row.name} what={text.dns.nameOf(row.type)} />
+        </div>
+        <div className="dns-value">
+          <CopyValue value={row.value} what={text.dns.valueOf(row.type)} />
+        </div>
+        {row.state !== 'right' && (row.reason !== '' || row.fix !== '') && (
+          <p className="dns-why">
+            {row.reason} {row.fix !== '' && <strong>{row.fix}</strong>}
+          </p>
+        )}
+      </div>
+    </li>
+  );
+}
+
+type Mode = 'own' | 'alias';
+function Rules({ domain }: { readonly domain: Domain }): ReactNode {
+  const { api } = useSite();
+  const edit = useEdit();
+  const domains = useResource<List<Domain>>(api('domains')).value?.items ?? [];
+  const accounts = useResource<List<Account>>(api('accounts')).value?.items ?? [];
+  const others = domains.filter((d) => d.name !== domain.name && d.aliasOf === null);
+  const [mode, setMode] = useState<Mode>(domain.aliasOf === null ? 'own' : 'alias');
+  const [aliasOf, setAliasOf] = useState(domain.aliasOf ?? '');
+  const [catchAll, setCatchAll] = useState(domain.catchAll ?? '');
+  const [subaddress, setSubaddress] = useState(domain.subaddress);
+  const next = { aliasOf: mode === 'alias' ? aliasOf || (others[0]?.name ?? null) : null, catchAll: catchAll.trim() || null, subaddress };
+  const same = next.aliasOf === domain.aliasOf && next.catchAll === domain.catchAll && next.subaddress === domain.subaddress;
+  const work = useWork(() => edit({ path: api('domains', domain.name), method: 'PUT', body: next, what: text.domains.changed(domain.name) }));
+  return (
+    <Section title={text.domains.rules}>
+      <form
+        className="form form-wide"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void work.start();
+        }}
+      >
+        {(others.length > 0 || mode === 'alias') && (
+          <ChoiceField<Mode>
+            label={text.domains.kind}
+            term="aliasDomain"
+            value={mode}
+            onValue={setMode}
+            options={[
+              { value: 'own', label: text.domains.own },
+              { value: 'alias', label: text.domains.aliasMode },
+            ]}
+          />
+        )}
+        {mode === 'alias' ? (
+          <ChoiceField label={text.domains.of} value={aliasOf} onValue={setAliasOf} options={others.map((d) => ({ value: d.name, label: d.name }))} />
+        ) : (
+          <>
+            <TextField
+              label={text.domains.catchAll}
+              term="catchAll"
+              hint={text.domains.catchAllHint}
+              value={catchAll}
+              onValue={setCatchAll}
+              placeholder={text.domains.refused}
+              type="email"
+              list="catch-all-accounts"
+              optional
+            />
+            <datalist id="catch-all-accounts">
+              {accounts.map((account) => (
+                <option key={account.address} value={account.address} />
+              ))}
+            </datalist>
+            <ChoiceField
+              label={text.domains.subaddress}
+              term="subaddress"
+              value={subaddress}
+              onValue={setSubaddress}
+              options={[
+                { value: '+', label: text.domains.plus },
+                { value: '-', label: text.domains.minus },
+                { value: '', label: text.domains.noSub },
+              ]}
+            />
+          </>
+        )}
+        <TroubleNotice trouble={work.trouble} />
+        <div className="actions">
+          <Button look="primary" submit busy={work.busy} disabled={same}>
+            {text.form.save}
+          </Button>
+        </div>
+      </form>
+    </Section>
+  );
+}
+function RulesShown({ domain }: { readonly domain: Domain }): ReactNode {
+  return (
+    <Section title={text.domains.rules}>
+      <Facts
+        rows={[
+          [text.domains.kind, domain.aliasOf === null ? text.domains.own : text.domains.same(domain.aliasOf)],
+          [text.domains.catchAll, domain.catchAll ?? text.domains.refused],
+          [text.domains.subaddress, domain.subaddress === '' ? text.domains.noSub : <code key="sub">{domain.subaddress}</code>],
+        ]}
+      />
+    </Section>
+  );
+}
+
+function Removal({ domain }: { readonly domain: Domain }): ReactNode {
+  const { api, screen } = useSite();
+  const edit = useEdit();
+  const [asking, setAsking] = useState(false);
+  const accounts = useResource<List<Account>>(api('accounts')).value?.items ?? [];
+  const aliases = useResource<List<Alias>>(api('aliases')).value?.items ?? [];
+  const here = accounts.filter((account) => account.address.endsWith(`@${domain.name}`)).length;
+  return (
+    <Section title={text.domains.removal} about={text.domains.removalAbout(here, aliasesOf(aliases, domain.name))}>
+      <Button look="danger" onPress={() => setAsking(true)}>
+        {text.domains.remove}
+      </Button>
+      <Confirm
+        open={asking}
+        onClose={() => setAsking(false)}
+        title={text.domains.removeTitle(domain.name)}
+        word={domain.name}
+        verb={text.domains.remove}
+        onConfirm={async () => {
+          const trouble = await edit({ path: api('domains', domain.name), method: 'DELETE', what: text.domains.removed(domain.name) });
+          if (trouble === undefined) go(screen('domains'));
+          return trouble;
+        }}
+      >
+        {text.domains.removeText(here, aliasesOf(aliases, domain.name))}
+      </Confirm>
+    </Section>
+  );
+}

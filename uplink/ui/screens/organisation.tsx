@@ -1,0 +1,122 @@
+// What is of the organisation: who belongs to it and may do what, which programs hold a token, who did what, and its name.
+
+import { type ReactNode, useState } from 'react';
+import { ask } from '../api.ts';
+import { moment } from '../clock.ts';
+import type { AuditRow, List } from '../contract.ts';
+import { text } from '../language.ts';
+import { Button } from '../parts/button.tsx';
+import { TextField } from '../parts/field.tsx';
+import { Help } from '../parts/help.tsx';
+import { Await, Empty, Page, Section, TroubleNotice } from '../parts/page.tsx';
+import { SearchBox } from '../parts/searchbox.tsx';
+import { Table } from '../parts/table.tsx';
+import { useResource } from '../resource.ts';
+import type { Right } from '../rights.ts';
+import { type Route, Routes } from '../router.tsx';
+import { orgPath, useMay, useVisitor, useWork } from '../session.ts';
+import { Members } from './members.tsx';
+import { Tokens } from './tokens.tsx';
+
+const screens: readonly (Route & { readonly right: Right })[] = [
+  { pattern: '/o/:org/members', right: 'members.see', screen: () => <Members /> },
+  { pattern: '/o/:org/tokens', right: 'tokens.edit', screen: () => <Tokens /> },
+  { pattern: '/o/:org/audit', right: 'audit.see', screen: () => <Audit /> },
+  { pattern: '/o/:org/organisation', right: 'organisation.edit', screen: () => <Own /> },
+];
+
+export function Organisation(): ReactNode {
+  const allowed = useMay();
+  return (
+    <Routes
+      routes={screens.filter(({ right }) => allowed(right))}
+      otherwise={
+        <Page title={text.missing.page} narrow>
+          <p className="lead">{text.missing.pageNext}</p>
+        </Page>
+      }
+    />
+  );
+}
+
+function Audit(): ReactNode {
+  const { member } = useVisitor();
+  const [filter, setFilter] = useState('');
+  const audit = useResource<List<AuditRow>>(orgPath(member.id, 'audit'));
+  return (
+    <Page title={text.nav.org.audit} beside={<Help term="audit" />} lead={text.audit.lead}>
+      <Await of={audit} rows={8}>
+        {({ items }) => {
+          const rows = [...items]
+            .sort((a, b) => b.n - a.n)
+            .filter((row) => `${row.actor} ${row.action} ${row.target} ${row.detail}`.toLowerCase().includes(filter.toLowerCase()));
+          return (
+            <>
+              <div className="toolbar">
+                <SearchBox label={text.audit.filter} value={filter} onValue={setFilter} />
+              </div>
+              {rows.length === 0 ? <Empty icon="search" title={text.table.nothing(filter)} /> : <AuditTable rows={rows} />}
+            </>
+          );
+        }}
+      </Await>
+    </Page>
+  );
+}
+function AuditTable({ rows }: { readonly rows: readonly AuditRow[] }): ReactNode {
+  return (
+    <Table
+      label={text.nav.org.audit}
+      rows={rows}
+      keyOf={(row) => String(row.n)}
+      columns={[
+        {
+          label: text.audit.what,
+          wide: true,
+          cell: (row) => (
+            <span className="twoline">
+              <span>
+                <code>{row.action}</code> <span className="strong">{row.target}</span>
+              </span>
+              {row.detail !== '' && <span className="faint clip">{row.detail}</span>}
+            </span>
+          ),
+        },
+        { label: text.audit.who, cell: (row) => row.actor },
+        { label: text.audit.from, spare: true, cell: (row) => <span className="faint">{[row.auth, row.address].filter(Boolean).join(' · ')}</span> },
+        { label: text.audit.when, end: true, cell: (row) => moment(row.at) },
+      ]}
+    />
+  );
+}
+
+function Own(): ReactNode {
+  const { member } = useVisitor();
+  const [name, setName] = useState(member.name);
+  const work = useWork(async () => {
+    const { trouble } = await ask(orgPath(member.id), { method: 'PATCH', body: { name: name.trim() } });
+    if (trouble === undefined) location.reload(); // its name stands everywhere
+    return trouble;
+  });
+  return (
+    <Page title={text.nav.org.organisation} narrow>
+      <Section title={text.organisation.name}>
+        <form
+          className="form"
+          onSubmit={(event) => {
+            event.preventDefault();
+            void work.start();
+          }}
+        >
+          <TextField label={text.organisation.label} value={name} onValue={setName} maxLength={100} required />
+          <TroubleNotice trouble={work.trouble} />
+          <div className="actions">
+            <Button look="primary" submit busy={work.busy} disabled={name.trim() === member.name}>
+              {text.form.save}
+            </Button>
+          </div>
+        </form>
+      </Section>
+    </Page>
+  );
+}

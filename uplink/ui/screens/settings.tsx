@@ -1,0 +1,227 @@
+// What is of the site as a whole: its name, the name of its host, where its mail leaves through, which resolvers it asks, and its end.
+
+import { type ReactNode, useState } from 'react';
+import { ask } from '../api.ts';
+import type { Document, Relay } from '../contract.ts';
+import { text } from '../language.ts';
+import { Button, IconButton } from '../parts/button.tsx';
+import { Confirm } from '../parts/confirm.tsx';
+import { AreaField, PasswordField, TextField } from '../parts/field.tsx';
+import { Help } from '../parts/help.tsx';
+import { Await, Card, Page, Section, TroubleNotice } from '../parts/page.tsx';
+import { refresh, useResource } from '../resource.ts';
+import { go } from '../router.tsx';
+import { orgPath, screenOf, useEdit, useSite, useVisitor, useWork } from '../session.ts';
+
+export function Settings(): ReactNode {
+  const { site, api } = useSite();
+  const joined = site.state !== 'waiting';
+  const document = useResource<Document | { document: Document }>(joined ? api('document') : null);
+  return (
+    <Page title={text.nav.site.settings} narrow>
+      <Name />
+      {joined && <Await of={document}>{(found) => <DocumentForms document={documentOf(found)} etag={document.etag} />}</Await>}
+      <End />
+    </Page>
+  );
+}
+const documentOf = (found: Document | { document: Document }): Document =>
+  'document' in found && typeof found.document === 'object' ? (found.document as Document) : (found as Document);
+
+function Name(): ReactNode {
+  const { site, api } = useSite();
+  const { member } = useVisitor();
+  const [name, setName] = useState(site.name);
+  const work = useWork(async () => {
+    const { trouble } = await ask(api(), { method: 'PATCH', body: { name: name.trim() } });
+    refresh(orgPath(member.id, 'sites'));
+    return trouble;
+  });
+  return (
+    <Section title={text.settings.name}>
+      <form
+        className="form form-line"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void work.start();
+        }}
+      >
+        <TextField label={text.newSite.name} hint={text.settings.nameHint} value={name} onValue={setName} maxLength={100} required />
+        <TroubleNotice trouble={work.trouble} />
+        <div className="actions">
+          <Button look="primary" submit busy={work.busy} disabled={name.trim() === site.name}>
+            {text.form.save}
+          </Button>
+        </div>
+      </form>
+    </Section>
+  );
+}
+
+function DocumentForms({ document, etag }: { readonly document: Document; readonly etag: string | undefined }): ReactNode {
+  const { site, api } = useSite();
+  const edit = useEdit();
+  const put = (change: Partial<Document>, what: string): ReturnType<typeof edit> =>
+    edit({ path: api('document'), method: 'PUT', body: { document: { ...document, ...change } }, what, ifMatch: etag ?? `"${site.wantedRev}"` });
+  return (
+    <>
+      <Host key={`host ${document.host}`} document={document} put={put} />
+      <Relays key={`relays ${JSON.stringify(document.outbound)}`} document={document} put={put} />
+      <Resolvers key={`resolvers ${JSON.stringify(document.network)}`} document={document} put={put} />
+    </>
+  );
+}
+interface PartProps {
+  readonly document: Document;
+  readonly put: (change: Partial<Document>, what: string) => ReturnType<ReturnType<typeof useEdit>>;
+}
+
+function Host({ document, put }: PartProps): ReactNode {
+  const [host, setHost] = useState(document.host);
+  const work = useWork(() => put({ host: host.trim().toLowerCase() }, text.settings.hostChanged(host.trim())));
+  return (
+    <Section title={text.settings.host} beside={<Help term="host" />} about={text.settings.hostAbout}>
+      <form
+        className="form form-line"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void work.start();
+        }}
+      >
+        <TextField label={text.settings.hostLabel} value={host} onValue={setHost} spellCheck={false} autoComplete="off" maxLength={253} mono required />
+        <TroubleNotice trouble={work.trouble} />
+        <div className="actions">
+          <Button look="primary" submit busy={work.busy} disabled={host.trim() === document.host}>
+            {text.form.save}
+          </Button>
+        </div>
+      </form>
+    </Section>
+  );
+}
+
+const blank: Relay = { for: '*', host: '', port: 587, user: '', password: '' };
+function Relays({ document, put }: PartProps): ReactNode {
+  const before = document.outbound?.relays ?? [];
+  const [relays, setRelays] = useState<readonly Relay[]>(before);
+  const change = (i: number, part: Partial<Relay>): void => setRelays(relays.map((relay, at) => (at === i ? { ...relay, ...part } : relay)));
+  const same = JSON.stringify(relays) === JSON.stringify(before);
+  const work = useWork(() => put({ outbound: { ...document.outbound, relays } }, text.settings.relaysChanged));
+  return (
+    <Section title={text.settings.relays} beside={<Help term="relay" />} about={text.settings.relaysAbout}>
+      <form
+        className="form form-wide"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void work.start();
+        }}
+      >
+        {relays.map((relay, i) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: rows have no name until they are filled in
+          <Card key={i} className="relay">
+            <div className="fieldgrid">
+              <TextField
+                label={text.settings.relayFor}
+                hint={text.settings.relayForHint}
+                value={relay.for}
+                onValue={(value) => change(i, { for: value })}
+                spellCheck={false}
+                required
+              />
+              <TextField label={text.settings.relayHost} value={relay.host} onValue={(value) => change(i, { host: value })} spellCheck={false} required />
+              <TextField
+                label={text.settings.relayPort}
+                value={String(relay.port)}
+                onValue={(value) => change(i, { port: Number(value.replace(/\D/g, '')) })}
+                inputMode="numeric"
+                required
+              />
+              <TextField
+                label={text.settings.relayUser}
+                value={relay.user}
+                onValue={(value) => change(i, { user: value })}
+                autoComplete="off"
+                spellCheck={false}
+                optional
+              />
+              <PasswordField
+                label={text.settings.relayPassword}
+                value={relay.password ?? ''}
+                onValue={(value) => change(i, { password: value })}
+                autoComplete="off"
+                optional
+              />
+            </div>
+            <IconButton icon="trash" label={text.settings.relayRemove(relay.for)} onPress={() => setRelays(relays.filter((_, at) => at !== i))} />
+          </Card>
+        ))}
+        <TroubleNotice trouble={work.trouble} />
+        <div className="actions">
+          <Button icon="plus" onPress={() => setRelays([...relays, blank])}>
+            {text.settings.relayAdd}
+          </Button>
+          {(!same || before.length > 0) && (
+            <Button look="primary" submit busy={work.busy} disabled={same}>
+              {text.form.save}
+            </Button>
+          )}
+        </div>
+      </form>
+    </Section>
+  );
+}
+
+function Resolvers({ document, put }: PartProps): ReactNode {
+  const before = (document.network?.resolvers ?? []).join('\n');
+  const [list, setList] = useState(before);
+  const resolvers = list.split(/[\s,]+/).filter((word) => word !== '');
+  const work = useWork(() => put({ network: { ...document.network, resolvers } }, text.settings.resolversChanged));
+  return (
+    <Section title={text.settings.resolvers} beside={<Help term="resolver" />} about={text.settings.resolversAbout}>
+      <form
+        className="form form-line"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void work.start();
+        }}
+      >
+        <AreaField label={text.settings.resolversLabel} value={list} onValue={setList} rows={2} placeholder="127.0.0.1:53" />
+        <TroubleNotice trouble={work.trouble} />
+        <div className="actions">
+          <Button look="primary" submit busy={work.busy} disabled={resolvers.join('\n') === before}>
+            {text.form.save}
+          </Button>
+        </div>
+      </form>
+    </Section>
+  );
+}
+
+function End(): ReactNode {
+  const { site, api } = useSite();
+  const { member } = useVisitor();
+  const [asking, setAsking] = useState(false);
+  return (
+    <Section title={text.settings.end} about={text.settings.endAbout}>
+      <Button look="danger" onPress={() => setAsking(true)}>
+        {text.settings.endVerb}
+      </Button>
+      <Confirm
+        open={asking}
+        onClose={() => setAsking(false)}
+        title={text.settings.endTitle(site.name)}
+        word={site.name}
+        verb={text.settings.endVerb}
+        onConfirm={async () => {
+          const { trouble } = await ask(api(), { method: 'DELETE' });
+          if (trouble !== undefined) return trouble;
+          refresh(orgPath(member.id, 'sites'));
+          go(screenOf(member.id));
+          return undefined;
+        }}
+      >
+        {text.settings.endText}
+      </Confirm>
+    </Section>
+  );
+}

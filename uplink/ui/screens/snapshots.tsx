@@ -1,0 +1,112 @@
+// The states of a site that are kept elsewhere, newest first: each is a place from which another machine can go on.
+
+import type { ReactNode } from 'react';
+import { ask } from '../api.ts';
+import { ago, clockOf, count, dayOf, size, weekdayOf } from '../clock.ts';
+import type { List, Snapshot, Started } from '../contract.ts';
+import { text } from '../language.ts';
+import { Button, LinkButton } from '../parts/button.tsx';
+import { Help } from '../parts/help.tsx';
+import { Icon } from '../parts/icon.tsx';
+import { Await, Empty, Page, TroubleNotice } from '../parts/page.tsx';
+import { Badge } from '../parts/state.tsx';
+import { refresh, useResource } from '../resource.ts';
+import { useMay, useSite, useWork } from '../session.ts';
+
+export const isProven = (snapshot: Snapshot): boolean => snapshot.proven !== '';
+
+export function Snapshots(): ReactNode {
+  const { site, api } = useSite();
+  const allowed = useMay();
+  const snapshots = useResource<List<Snapshot>>(api('snapshots'));
+  const take = useWork(async () => {
+    const { trouble } = await ask<Started>(api('snapshots'), { method: 'POST' });
+    refresh(api('snapshots'));
+    return trouble;
+  });
+  return (
+    <Page
+      title={text.nav.site.snapshots}
+      beside={<Help term="snapshot" />}
+      lead={<Lead />}
+      actions={
+        allowed('snapshots.take') && (
+          <Button icon="plus" busy={take.busy} disabled={site.state !== 'online'} onPress={() => void take.start()}>
+            {text.snapshots.take}
+          </Button>
+        )
+      }
+    >
+      <TroubleNotice trouble={take.trouble} />
+      <Await of={snapshots} rows={8}>
+        {({ items }) =>
+          items.length === 0 ? (
+            <Empty icon="snapshots" title={text.snapshots.empty}>
+              {text.snapshots.emptyText}
+            </Empty>
+          ) : (
+            <History items={items} />
+          )
+        }
+      </Await>
+    </Page>
+  );
+}
+
+function Lead(): ReactNode {
+  const { site } = useSite();
+  if (site.snapshot.at === null) return text.snapshots.lead;
+  return site.snapshot.provenAt === null
+    ? text.snapshots.unproven(ago(site.snapshot.at))
+    : text.snapshots.proven(ago(site.snapshot.at), ago(site.snapshot.provenAt));
+}
+
+function History({ items }: { readonly items: readonly Snapshot[] }): ReactNode {
+  const days = Map.groupBy(
+    [...items].sort((a, b) => b.at - a.at),
+    (snapshot) => weekdayOf(snapshot.at),
+  );
+  const newest = Math.max(...items.map((snapshot) => snapshot.epoch));
+  return (
+    <div className="history">
+      {[...days].map(([name, list]) => (
+        <section key={name} aria-label={name} className="history-day">
+          <h2 title={list[0] === undefined ? undefined : dayOf(list[0].at)}>{name}</h2>
+          <ol>
+            {list.map((snapshot) => (
+              <SnapshotRow key={snapshot.name} snapshot={snapshot} newest={newest} />
+            ))}
+          </ol>
+        </section>
+      ))}
+    </div>
+  );
+}
+
+function SnapshotRow({ snapshot, newest }: { readonly snapshot: Snapshot; readonly newest: number }): ReactNode {
+  const { screen } = useSite();
+  const allowed = useMay()('snapshots.launch');
+  const proven = isProven(snapshot);
+  return (
+    <li className="history-row" data-proven={proven || undefined}>
+      <span className="history-dot" aria-hidden="true" />
+      <time className="num strong">{clockOf(snapshot.at)}</time>
+      <span className="history-words">
+        <span>{text.snapshots.commit(count(snapshot.commit))}</span>
+        <span className="faint">{size(snapshot.size)}</span>
+        {proven && (
+          <Badge tone="good">
+            <Icon name="check" />{' '}
+            {Number.isSafeInteger(Number(snapshot.proven)) ? text.snapshots.provenAt(ago(Number(snapshot.proven))) : text.snapshots.provenBadge}
+          </Badge>
+        )}
+        {snapshot.epoch < newest && <Badge>{text.snapshots.earlier(snapshot.epoch)}</Badge>}
+      </span>
+      {allowed && (
+        <LinkButton to={screen('snapshots', snapshot.name, 'launch')} icon="launch">
+          {text.snapshots.launch}
+        </LinkButton>
+      )}
+    </li>
+  );
+}

@@ -1,0 +1,149 @@
+// The first owner of a portal, and who was invited: a name and a password, with a secret from the address after `#`, which
+// browsers send to nobody.
+
+import { type ReactNode, useEffect, useState } from 'react';
+import { ask, type Trouble } from '../api.ts';
+import type { Role } from '../contract.ts';
+import { text } from '../language.ts';
+import { Button } from '../parts/button.tsx';
+import { Entry } from '../parts/entry.tsx';
+import { PasswordField, TextField } from '../parts/field.tsx';
+import { Notice, TroubleNotice } from '../parts/page.tsx';
+import { useWork } from '../session.ts';
+
+interface WelcomeProps {
+  readonly onEntered: () => Promise<void>;
+}
+const secretHere = (): string => decodeURIComponent(location.hash.slice(1));
+
+export function Welcome({ onEntered }: WelcomeProps): ReactNode {
+  const [token] = useState(secretHere);
+  const [organisation, setOrganisation] = useState('');
+  const [name, setName] = useState('');
+  const [email, setEmail] = useState('');
+  const [password, setPassword] = useState('');
+  const work = useWork(async () => {
+    const { trouble } = await ask('/setup', { method: 'POST', body: { token, organisation, name, email, password }, quiet: true });
+    if (trouble === undefined) await onEntered();
+    return trouble;
+  });
+  const wrong = (path: string): string | undefined => work.trouble?.errors.find((error) => error.path === path)?.message;
+  return (
+    <Entry title={text.setup.title} lead={text.setup.lead} onSubmit={() => void work.start()}>
+      {token === '' && (
+        <Notice tone="warn" title={text.setup.noToken}>
+          {text.setup.noTokenNext}
+        </Notice>
+      )}
+      <TextField
+        label={text.setup.organisation}
+        hint={text.setup.organisationHint}
+        value={organisation}
+        onValue={setOrganisation}
+        autoComplete="organization"
+        error={wrong('organisation')}
+        maxLength={100}
+        required
+        autoFocus
+      />
+      <TextField label={text.setup.name} value={name} onValue={setName} autoComplete="name" error={wrong('name')} maxLength={100} required />
+      <TextField label={text.setup.email} type="email" value={email} onValue={setEmail} autoComplete="username" error={wrong('email')} required />
+      <PasswordField
+        label={text.setup.password}
+        hint={text.form.passwordHint}
+        value={password}
+        onValue={setPassword}
+        autoComplete="new-password"
+        error={wrong('password')}
+        minLength={12}
+        required
+      />
+      <TroubleNotice trouble={work.trouble} />
+      <Button look="primary" submit busy={work.busy}>
+        {text.setup.verb}
+      </Button>
+    </Entry>
+  );
+}
+
+interface Invited {
+  readonly organisation: string;
+  readonly email: string;
+  readonly role: Role;
+  readonly known: boolean;
+}
+export function Invitation({ onEntered }: WelcomeProps): ReactNode {
+  const [secret] = useState(secretHere);
+  const [invited, setInvited] = useState<Invited>();
+  const [missing, setMissing] = useState<Trouble>();
+  const [name, setName] = useState('');
+  const [password, setPassword] = useState('');
+  useEffect(() => {
+    void ask<Invited>('/invitations/show', { method: 'POST', body: { secret }, quiet: true }).then(({ value, trouble }) => {
+      setInvited(value);
+      setMissing(trouble);
+    });
+  }, [secret]);
+  const known = invited?.known === true;
+  const work = useWork(async () => {
+    const { trouble } = await ask('/invitations/accept', { method: 'POST', body: { secret, ...(!known && { name, password }) }, quiet: true });
+    if (trouble === undefined) await onEntered();
+    return trouble;
+  });
+  return (
+    <Entry
+      title={invited === undefined ? text.invitation.title : text.invitation.join(invited.organisation)}
+      lead={invited === undefined ? text.invitation.lead : text.invitation.as(invited.email, text.roles[invited.role].name)}
+      onSubmit={() => void work.start()}
+    >
+      {known ? (
+        <p>{text.invitation.known}</p>
+      ) : (
+        <>
+          <TextField label={text.setup.name} value={name} onValue={setName} autoComplete="name" maxLength={100} required autoFocus />
+          <PasswordField
+            label={text.setup.password}
+            hint={text.form.passwordHint}
+            value={password}
+            onValue={setPassword}
+            autoComplete="new-password"
+            minLength={12}
+            required
+          />
+        </>
+      )}
+      <TroubleNotice trouble={missing ?? work.trouble} />
+      <Button look="primary" submit busy={work.busy} disabled={missing !== undefined}>
+        {text.invitation.verb}
+      </Button>
+    </Entry>
+  );
+}
+
+/** For who lost every other way in: a link that the machine of the portal printed. */
+export function LinkIn({ onEntered }: WelcomeProps): ReactNode {
+  const [secret] = useState(secretHere);
+  const [password, setPassword] = useState('');
+  const work = useWork(async () => {
+    const { trouble } = await ask('/session/link', { method: 'POST', body: { secret, ...(password !== '' && { password }) }, quiet: true });
+    if (trouble === undefined) await onEntered();
+    return trouble;
+  });
+  return (
+    <Entry title={text.link.title} lead={text.link.lead} onSubmit={() => void work.start()}>
+      <PasswordField
+        label={text.link.password}
+        hint={text.link.hint}
+        value={password}
+        onValue={setPassword}
+        autoComplete="new-password"
+        minLength={12}
+        autoFocus
+      />
+      <TroubleNotice trouble={work.trouble} />
+      <Button look="primary" submit busy={work.busy}>
+        {text.link.verb}
+      </Button>
+    </Entry>
+  );
+}

@@ -1,0 +1,209 @@
+// The frame around every screen behind the sign-in: where one is on the left (on a phone: behind a button), the screen on the right.
+
+import { Dialog } from '@base-ui/react/dialog';
+import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from 'react';
+import { setTheme, useTheme } from './appearance.ts';
+import type { List, Membership, Session, Site } from './contract.ts';
+import { text } from './language.ts';
+import { type Place, placesOfOrg, placesOfSite } from './navigation.ts';
+import { Icon, Mark } from './parts/icon.tsx';
+import { MenuButton } from './parts/menubutton.tsx';
+import { Prove } from './parts/prove.tsx';
+import { State, toneOf } from './parts/state.tsx';
+import { useResource } from './resource.ts';
+import { go, Link, useWhere } from './router.tsx';
+import { orgPath, screenOf, useVisitor } from './session.ts';
+
+const Palette = lazy(async () => ({ default: (await import('./palette.tsx')).Palette }));
+const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent);
+
+export function Shell({ children, onSignOut }: { readonly children: ReactNode; readonly onSignOut: () => void }): ReactNode {
+  const { member } = useVisitor();
+  const [palette, setPalette] = useState(false);
+  const [drawer, setDrawer] = useState(false);
+  const main = useRef<HTMLElement>(null);
+  const { path } = useWhere();
+  const sites = useResource<List<Site>>(orgPath(member.id, 'sites')).value?.items ?? [];
+  useShortcut(() => setPalette((open) => !open));
+  const first = useRef(true);
+  useEffect(() => {
+    if (!first.current) main.current?.focus({ preventScroll: true });
+    first.current = false;
+    setDrawer(false);
+    void path;
+  }, [path]);
+  const side = <Side sites={sites} onSearch={() => setPalette(true)} onSignOut={onSignOut} />;
+  return (
+    <div className="shell">
+      <a className="skip" href="#main">
+        {text.nav.skip}
+      </a>
+      <aside className="side">{side}</aside>
+      <header className="topbar">
+        <Dialog.Root open={drawer} onOpenChange={setDrawer}>
+          <Dialog.Trigger className="iconbutton" aria-label={text.nav.open}>
+            <Icon name="menu" />
+          </Dialog.Trigger>
+          <Dialog.Portal>
+            <Dialog.Backdrop className="backdrop" />
+            <Dialog.Popup className="drawer" aria-label={text.nav.label}>
+              {side}
+            </Dialog.Popup>
+          </Dialog.Portal>
+        </Dialog.Root>
+        <Link to={screenOf(member.id)} className="topbar-name">
+          <Mark />
+          {member.name}
+        </Link>
+        <button type="button" className="iconbutton" aria-label={text.nav.search} onClick={() => setPalette(true)}>
+          <Icon name="search" />
+        </button>
+      </header>
+      <main id="main" className="main" ref={main} tabIndex={-1}>
+        {children}
+      </main>
+      <Prove />
+      {palette && (
+        <Suspense fallback={null}>
+          <Palette sites={sites} onClose={() => setPalette(false)} onSignOut={onSignOut} />
+        </Suspense>
+      )}
+    </div>
+  );
+}
+
+function useShortcut(run: () => void): void {
+  const kept = useRef(run);
+  kept.current = run;
+  useEffect(() => {
+    const press = (event: KeyboardEvent): void => {
+      const typing = event.target instanceof HTMLElement && event.target.closest('input, select, textarea') !== null;
+      if (((event.metaKey || event.ctrlKey) && event.key.toLowerCase() === 'k') || (event.key === '/' && !typing)) {
+        event.preventDefault();
+        kept.current();
+      }
+    };
+    addEventListener('keydown', press);
+    return () => removeEventListener('keydown', press);
+  }, []);
+}
+
+function Side({ sites, onSearch, onSignOut }: { readonly sites: readonly Site[]; readonly onSearch: () => void; readonly onSignOut: () => void }): ReactNode {
+  const { member, session } = useVisitor();
+  const { path } = useWhere();
+  const here = /^\/o\/[^/]+\/sites\/([^/]+)/.exec(path)?.[1];
+  const site = sites.find((s) => s.id === here);
+  const home = screenOf(member.id);
+  return (
+    <>
+      <OrganisationMenu member={member} session={session} />
+      <button type="button" className="searchbutton" onClick={onSearch}>
+        <Icon name="search" />
+        <span>{text.nav.searchShort}</span>
+        <kbd>{isMac ? '⌘K' : 'Ctrl K'}</kbd>
+      </button>
+      <nav className="nav" aria-label={text.nav.label}>
+        <Places places={[{ to: home, label: text.nav.sites, icon: 'sites' }]} />
+        {site !== undefined && (
+          <div className="nav-site">
+            <SiteMenu site={site} sites={sites} />
+            <Places places={placesOfSite(member, site)} />
+          </div>
+        )}
+        <p className="nav-title">{text.nav.organisation}</p>
+        <Places places={placesOfOrg(member)} />
+      </nav>
+      <PersonMenu session={session} onSignOut={onSignOut} />
+    </>
+  );
+}
+
+function Places({ places }: { readonly places: readonly Place[] }): ReactNode {
+  const { path } = useWhere();
+  // the longest that is the start of the address: a page below one of them keeps it marked
+  const fits = (to: string): boolean => path === to || path.startsWith(`${to}/`);
+  const isRoot = (to: string): boolean => /^\/o\/[^/]+(\/sites\/[^/]+)?$/.test(to);
+  return (
+    <ul>
+      {places.map(({ to, label, icon }) => (
+        <li key={to}>
+          <Link to={to} className="nav-link" current={isRoot(to) ? path === to : fits(to)}>
+            <Icon name={icon} />
+            {label}
+          </Link>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function OrganisationMenu({ member, session }: { readonly member: Membership; readonly session: Session }): ReactNode {
+  const name = (
+    <>
+      <Mark />
+      <span className="side-name">{member.name}</span>
+    </>
+  );
+  if (session.organisations.length < 2) return <div className="side-head">{name}</div>;
+  return (
+    <MenuButton
+      className="side-head"
+      choices={session.organisations.map((o) => ({ key: o.id, label: o.name, current: o.id === member.id, run: () => go(screenOf(o.id)) }))}
+    >
+      {name}
+      <span className="hidden">{text.nav.switchOrganisation}</span>
+      <Icon name="down" />
+    </MenuButton>
+  );
+}
+function SiteMenu({ site, sites }: { readonly site: Site; readonly sites: readonly Site[] }): ReactNode {
+  const { member } = useVisitor();
+  return (
+    <MenuButton
+      className="nav-sitename"
+      choices={sites.map((s) => ({
+        key: s.id,
+        label: <State tone={toneOf(s)}>{s.name}</State>,
+        current: s.id === site.id,
+        run: () => go(screenOf(member.id, 'sites', s.id)),
+      }))}
+    >
+      <State tone={toneOf(site)}>{site.name}</State>
+      <span className="hidden">{text.nav.switchSite}</span>
+      <Icon name="down" />
+    </MenuButton>
+  );
+}
+function PersonMenu({ session, onSignOut }: { readonly session: Session; readonly onSignOut: () => void }): ReactNode {
+  const { member } = useVisitor();
+  const theme = useTheme();
+  const { name, email } = session.person;
+  const initials = (name || email)
+    .split(/\s+/)
+    .map((word) => word[0] ?? '')
+    .join('')
+    .slice(0, 2)
+    .toUpperCase();
+  return (
+    <MenuButton
+      className="personbutton"
+      choices={[
+        { key: 'profile', label: text.nav.profile, run: () => go(screenOf(member.id, 'profile')) },
+        ...(['system', 'light', 'dark'] as const).map((t) => ({ key: t, label: text.theme[t], current: theme === t, run: () => setTheme(t) })),
+        { key: 'out', label: text.nav.signOut, run: onSignOut },
+      ]}
+    >
+      <span className="avatar" aria-hidden="true">
+        {initials}
+      </span>
+      <span className="personbutton-words">
+        <span>
+          {name || email}
+          <span className="hidden">{text.nav.person}</span>
+        </span>
+        <span className="faint">{text.roles[member.role].name}</span>
+      </span>
+      <Icon name="down" />
+    </MenuButton>
+  );
+}
