@@ -46,7 +46,7 @@ const verbs: Readonly<Record<string, Verb>> = {
     'run a portal: what configures sites and keeps their snapshots; link: a way in for an owner who is locked out',
     async (given) => (await import('./cli/portal.ts')).portal(given),
   ),
-  join: verb('CLAIM', ['data', 'engine', 'json'], 'become a site of a portal: its configuration comes from there from then on', async (given) =>
+  join: verb('CLAIM', ['data', 'engine', 'key', 'json'], 'become a site of a portal: its configuration comes from there from then on', async (given) =>
     (await import('./cli/join.ts')).join(given),
   ),
   rehome: verb('CLAIM', ['data', 'key', 'json'], 'adopt another portal, with the recovery kit of this site: the one it has is gone', async (given) =>

@@ -198,6 +198,9 @@ export const limits = {
   // the portal
   /** Records of one list. */
   portalPage: 1_000,
+  /** How long a machine may put or read parked objects before it proves itself again, and how long it has for the proof. */
+  grantMs: 3_600_000,
+  grantChallengeMs: 60_000,
   /** Of a transaction whose reads others change meanwhile. */
   portalTries: 20,
   portalRequest: 2 * MiB,

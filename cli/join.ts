@@ -4,6 +4,8 @@
 import { realWorld } from '../actors/platform.ts';
 import type { World } from '../actors/world.ts';
 import { getRow } from '../storage/rows.ts';
+import { kitText } from '../storage/snapshot/keys.ts';
+import { config } from '../storage/views.ts';
 import { ensureMachineKey } from '../uplink/agent/machine.ts';
 import { networkTransport } from '../uplink/agent/network.ts';
 import { type Claim, parseClaim } from '../uplink/claim.ts';
@@ -13,18 +15,19 @@ import { kitIdentity } from './apply.ts';
 import type { Arguments } from './arguments.ts';
 import { Failure, print, printJson } from './output.ts';
 import { writeSite } from './site.ts';
+import { ensureKeys } from './snapshot/create.ts';
 
 const ENROL_MS = 30_000;
 
-export const join = (given: Arguments): Promise<void> => take(given, '');
+export const join = (given: Arguments): Promise<number> => take(given, '');
 
 /** The same on a site that has a portal, for who has its recovery kit. Its configuration stays what it is: the new portal takes it over. */
-export async function rehome(given: Arguments): Promise<void> {
+export async function rehome(given: Arguments): Promise<number> {
   if (given.key === undefined) throw new Failure('the recovery kit says that this site is yours: give it as --key FILE; mailsite snapshot key prints it');
   return take(given, await kitIdentity(given.key));
 }
 
-async function take(given: Arguments, identity: string): Promise<void> {
+async function take(given: Arguments, identity: string): Promise<number> {
   const claim = parseClaim(given.operands[0] as string);
   if (claim === null) throw new Failure('this is no claim: it starts with ms1. and the portal shows it once; copy all of it');
   const world = realWorld(() => {});
@@ -36,18 +39,26 @@ async function take(given: Arguments, identity: string): Promise<void> {
   if (identity === '' && before !== undefined && before.portal !== claim.portal && before.state !== 'decommissioned')
     throw new Failure(`${site.data} belongs to the portal ${before.portal}: let it go there, or adopt the other one with mailsite rehome and the recovery kit`);
   const key = await ensureMachineKey(world);
-  const { publicKey } = signerOf(key.seed);
+  const signer = signerOf(key.seed);
+  const { publicKey } = signer;
   const answer = await enrol(world, claim, publicKey, key.recipient);
-  const { store, running } = await site.open();
+  if (answer.purpose === 'launch') return (await import('./launch.ts')).launch(world, given, claim.portal, answer, signer, site);
+  const { store, view, running } = await site.open();
   const { portal, rootPublic, site: id, machine, epoch, eventSeq } = answer;
   const who = { portal: claim.portal, portalId: portal, rootPublic, site: id, machine, signPublic: publicKey, epoch, eventSeq, identity };
   const kept = await store.ask('joined', { now: world.now(), ...who });
   if ('refused' in kept) throw new Failure(`${site.data} has not joined ${claim.portal}: ${kept.detail}`);
-  if (given.json) printJson({ ok: true, portal: claim.portal, site: id, machine, epoch, running, again: before?.machine === machine });
+  const again = before?.machine === machine;
+  view.refresh();
+  const keys = await ensureKeys(world, store, view);
+  const kit = again ? null : kitText(config(view)?.document.host || `site ${id}`, keys.lineage, keys.identity);
+  if (given.json) printJson({ ok: true, portal: claim.portal, site: id, machine, epoch, running, again, kit });
   else
     print(
       `This is site ${id} of ${claim.portal} now: its configuration comes from there.${running ? '' : `\nNo site runs on ${site.data}: start it with mailsite run, or mailsite install.`}`,
     );
+  if (!given.json && kit !== null) print(`\n${kit}`);
+  return 0;
 }
 
 async function enrol(world: World, claim: Claim, signPublic: string, wrapPublic: string): Promise<EnrolAnswer> {

@@ -143,7 +143,10 @@ async function control(world: World, children: readonly ChildRow[], options: Rol
     const machine = { diskOctets: () => engineOctets('.'), parkedAt: () => parkedAt, processes: supervisor.processes };
     return serveMetrics(site, row, (row.loopback ?? 0) + (options.portOffset ?? 0), machine);
   });
-  beside('parking', async () => (await import('../storage/snapshot/parking.ts')).parkForever({ ...site, parked }));
+  const { parkingBeside } = await import('../uplink/agent/parking.ts');
+  beside('parking', async () =>
+    (await import('../storage/snapshot/parking.ts')).parkForever({ ...site, parked, beside: () => parkingBeside(world, site.view) }),
+  );
   beside('uplink', async () => {
     const [{ runAgent }, { version }] = await Promise.all([import('../uplink/agent/live.ts'), import('../package.json')]);
     const processes = link(world, place.supervisorSocket, Supervision);

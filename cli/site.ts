@@ -94,7 +94,7 @@ async function viewOf(world: World, data: string, engine: EngineKind): Promise<V
 let alone = false;
 
 /** Takes the lock, for as long as this process lives. */
-function beTheOnlyOne(data: string): void {
+export function beTheOnlyOne(data: string): void {
   alone ||= holdAlone(place.lock, limits.dyingMs);
   if (!alone) throw new Failure(`another process is writing to ${data}: let it end, then run this again`);
 }

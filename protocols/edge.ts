@@ -9,7 +9,7 @@ import { acceptOn, type SecureContexts } from '../actors/stream.ts';
 import type { ChildRow } from '../actors/tree.ts';
 import type { Connection } from '../actors/world.ts';
 import type { StoreProtocol } from '../storage/messages.ts';
-import { certificate, config } from '../storage/views.ts';
+import { certificate, config, fenced } from '../storage/views.ts';
 import { type Address, LinkLost } from '../actors/actor.ts';
 import type { Reader } from '../storage/engine.ts';
 import { isLoopback, originPrefix } from './sasl/origin.ts';
@@ -21,6 +21,12 @@ const sessions: Readonly<Record<string, Session>> = { smtp: smtpSession, imap: i
 const fullReply: Readonly<Record<string, string>> = {
   smtp: '421 4.7.0 Too many connections, try again later\r\n',
   imap: '* BYE [LIMIT] Too many connections, try again later\r\n',
+};
+
+/** This machine is not the site any more, or not yet: clients come again, to the other one (U3). */
+const movedReply: Readonly<Record<string, string>> = {
+  smtp: '421 4.3.2 This mail has moved to another host, try again\r\n',
+  imap: '* BYE [UNAVAILABLE] This mail has moved to another server\r\n',
 };
 
 const SPARE_DESCRIPTORS = 100;
@@ -53,7 +59,18 @@ export function admission(site: Site, row: ChildRow, open = new Map<string, numb
   const byOrigin = new Map<string, number>();
   open.set(row.name, 0);
   let full = false;
+  const present = new Set<Connection>();
+  site.store.on('configured', () => {
+    site.view.refresh();
+    if (fenced(site.view)) for (const connection of present) connection.destroy();
+  });
   return (connection) => {
+    site.view.refresh();
+    if (fenced(site.view)) {
+      if (!listener.tls) connection.write(movedReply[row.actor] ?? '');
+      farewell(site, connection);
+      return;
+    }
     const from = originPrefix(connection.remote);
     const same = byOrigin.get(from) ?? 0;
     const all = open.get(row.name) ?? 0;
@@ -67,12 +84,14 @@ export function admission(site: Site, row: ChildRow, open = new Map<string, numb
     full = false;
     open.set(row.name, all + 1);
     byOrigin.set(from, same + 1);
+    present.add(connection);
     startChild(site.world, row, async () => {
       try {
         if (listener.tls && !(await handshake(site, connection))) return;
         await session(site, connection, listener);
       } finally {
         open.set(row.name, (open.get(row.name) ?? 1) - 1);
+        present.delete(connection);
         const left = (byOrigin.get(from) ?? 1) - 1;
         if (left === 0) byOrigin.delete(from);
         else byOrigin.set(from, left);

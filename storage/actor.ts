@@ -12,7 +12,7 @@ import { limits } from '../actors/limits.ts';
 import { type Answer, type Ask, isRefusal, type Refusal, refuse } from '../actors/wire.ts';
 import type { World } from '../actors/world.ts';
 import { site } from './commands/site.ts';
-import { type CommandName, commands, frugal } from './commands/table.ts';
+import { type CommandAnswer, type CommandName, frugal, runCommand } from './commands/table.ts';
 import { recover } from './commands/transfer.ts';
 import { compactInto } from './compact.ts';
 import { type Compacted, DiskFull, type Engine } from './engine.ts';
@@ -368,12 +368,12 @@ async function claiming<T extends object>(state: State, ask: Carries, answer: Pr
   return done;
 }
 
-type AnswerOf<K extends CommandName> = Exclude<ReturnType<(typeof commands)[K]>, Refusal>;
+type AnswerOf<K extends CommandName> = Exclude<CommandAnswer<K>, Refusal>;
 
 function submit<K extends CommandName>(state: State, kind: K, ask: Ask<P, K>): Promise<AnswerOf<K> | Refusal> {
   return new Promise((resolve, reject) => {
     if (state.dead) return reject(new LinkLost('storage'));
-    const run = (tx: Tx): object => (commands[kind] as (tx: Tx, ask: Ask<P, K>) => object)(tx, ask);
+    const run = (tx: Tx): object => runCommand(kind, tx, ask);
     state.waiting.push({ kind, run, octets: octetsOf(ask as Carries), resolve: resolve as (answer: object) => void, reject });
     if (state.running) return;
     state.running = true;

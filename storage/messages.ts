@@ -19,6 +19,7 @@ export const refusals = {
   conflict: 'the row changed under the caller',
   inboxStays: 'INBOX cannot be deleted',
   unneeded: 'the engine gives room back by itself',
+  superseded: 'another machine is this site now, or this one is not the site yet',
   damaged: 'a row that it needs is damaged: nothing was done',
 } as const;
 export type RefusalCode = keyof typeof refusals;

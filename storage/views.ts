@@ -233,3 +233,9 @@ export function records(
   const edge = after === undefined ? {} : reverse ? { before: { kind, id: after } } : { from: { kind, id: `${after}\u0000` } };
   return [...scanRows(reader, 'record', [kind, prefix], { reverse, limit, ...edge })].map(({ key, row }) => ({ id: key.id, row }));
 }
+
+/** Is the mail of this site another machine's: superseded, or not yet ours? */
+export const isFenced = (uplink: Row<'uplink'> | undefined): boolean => uplink?.state === 'superseded' || uplink?.state === 'standby';
+
+/** The same, of a store. */
+export const fenced = (reader: Reader): boolean => isFenced(getRow(reader, 'uplink', {}));

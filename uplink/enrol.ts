@@ -24,7 +24,8 @@ export const enrolAnswer = z.strictObject({
   rootPublic: key,
   site: id,
   machine: id,
-  epoch: z.int().min(1),
+  /** Of a launch: that of the machine which is still the site. */
+  epoch: z.int().min(0),
   purpose: z.enum(['new', 'launch']),
   /** Of a launch: which snapshot to start from. */
   snapshot: z.string().max(500),

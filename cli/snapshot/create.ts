@@ -86,7 +86,7 @@ async function siteAt(world: World, data: string): Promise<Found> {
 async function withKeys(world: World, site: Found): Promise<Reader & { snapshot(): Snapshot }> {
   if (hasKeys(site.view)) return site.view;
   const { store, view } = await site.open();
-  await makeKeys(world, store, view);
+  await ensureKeys(world, store, view);
   view.refresh();
   return view;
 }
@@ -94,9 +94,11 @@ async function withKeys(world: World, site: Found): Promise<Reader & { snapshot(
 const hasKeys = (view: Reader): boolean =>
   getRow(view, 'lineage', { lineage: getRow(view, 'site', {})?.lineage ?? '' }) !== undefined && getRow(view, 'recovery', {}) !== undefined;
 
-async function makeKeys(world: World, store: Address<StoreProtocol>, view: Reader): Promise<void> {
+/** The keys of this site's snapshots, made where there are none: its history and the identity of the recovery kit. */
+export async function ensureKeys(world: World, store: Address<StoreProtocol>, view: Reader): Promise<{ lineage: string; identity: string }> {
   const answer = await store.ask('makeKeys', await keysFor(world, getRow(view, 'recovery', {})));
   if (isRefusal(answer)) throw new Failure(`the keys of the snapshots cannot be kept: ${answer.detail || answer.refused}`);
+  return answer;
 }
 
 /** What root names and is not there yet, or is an empty folder of root, is made for the site's own user, who writes it. */

@@ -8,7 +8,7 @@ import { limits } from '../../actors/limits.ts';
 import { holdAlone } from '../../actors/lock.ts';
 import { realWorld } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
-import { DiskFull } from '../../storage/engine.ts';
+import { DiskFull, type Engine } from '../../storage/engine.ts';
 import { defaultEngine, type EngineKind, engineFiles, engineNames, engineOf, loadEngine } from '../../storage/engines/open.ts';
 import { CannotExtract, extract } from '../../storage/snapshot/extract.ts';
 import type { Place } from '../../storage/snapshot/place.ts';
@@ -19,7 +19,7 @@ import { accountByAddress } from '../../storage/views.ts';
 import type { Arguments } from '../arguments.ts';
 import { complain, count, Failure, print, printJsonLine, progress, size, span, UsageError } from '../output.ts';
 import { dataDirectory, enterData, place as paths } from '../place.ts';
-import { writeSite } from '../site.ts';
+import { beTheOnlyOne, writeSite } from '../site.ts';
 import { chosen, dataKey, type Found, fromPlace, giveToOwner, idOf, mustBeOne, plainly } from './source.ts';
 
 export async function restore(given: Arguments): Promise<number> {
@@ -35,16 +35,24 @@ export async function restore(given: Arguments): Promise<number> {
     const found = await chosen(world, place, given);
     if (!only) await mustBeOne(place, found, given.at);
     const key = (await dataKey(world, place, found.manifest, given, true)) as Uint8Array;
-    return only ? putBack(world, place, found, key, given) : whole(world, place, found, key, given);
+    return only ? putBack(world, place, found, key, given) : restoreSite(world, place, found, key, given, given.drill ? holdStill : null);
   });
 }
 
-async function whole(world: World, place: Place, { manifest }: Found, key: Uint8Array, given: Arguments): Promise<number> {
+/** `finish`: what else is done to the engine before there is a site. Returns the exit code. */
+export async function restoreSite(
+  world: World,
+  place: Place,
+  { manifest }: Found,
+  key: Uint8Array,
+  given: Arguments,
+  finish: ((engine: Engine) => Promise<unknown>) | null,
+): Promise<number> {
   const data = dataDirectory(given.data);
   const snapshot = await openSnapshot(place, manifest, key);
   enterData(data, false);
-  if (!holdAlone(paths.supervisorLock, limits.dyingMs) || !holdAlone(paths.lock, limits.dyingMs))
-    throw new Failure(`another process works in ${data}: let it end, then run this again`);
+  if (!holdAlone(paths.supervisorLock, limits.dyingMs)) throw new Failure(`another process works in ${data}: let it end, then run this again`);
+  beTheOnlyOne(data);
   if (engineOf('.') !== null) throw new Failure(`${data} holds a site already: name an empty --data`);
   const kind = given.engine ?? defaultEngine;
   rmSync(paths.restoring, { recursive: true, force: true });
@@ -52,7 +60,7 @@ async function whole(world: World, place: Place, { manifest }: Found, key: Uint8
   const began = world.monotonicMs();
   const bar = progress('restore', given.json, () => world.monotonicMs());
   const lineage = Buffer.from(world.random(16)).toString('hex');
-  const restored = await load(kind, snapshot, { world, lineage, deep: given.deep, progress: (done, of) => bar.at(done, of) }, given.drill);
+  const restored = await load(kind, snapshot, { world, lineage, deep: given.deep, progress: (done, of) => bar.at(done, of) }, finish);
   bar.end();
   syncFolder(paths.restoring);
   giveToOwner(
@@ -98,12 +106,17 @@ async function whole(world: World, place: Place, { manifest }: Found, key: Uint8
   return problems.length === 0 ? 0 : 1;
 }
 
-async function load(kind: EngineKind, snapshot: SnapshotView, options: RestoreOptions, drill: boolean): Promise<Restored> {
+async function load(
+  kind: EngineKind,
+  snapshot: SnapshotView,
+  options: RestoreOptions,
+  finish: ((engine: Engine) => Promise<unknown>) | null,
+): Promise<Restored> {
   const engine = await loadEngine(paths.restoring, kind, true);
   try {
     const restored = await restoreSnapshot(engine, snapshot, options);
     await moveOn(engine);
-    if (drill) await holdStill(engine);
+    await finish?.(engine);
     await engine.close();
     return restored;
   } catch (error) {

@@ -18,6 +18,7 @@ const texts: Readonly<Record<RefusalCode | 'busy' | 'linkLost' | 'crowded', stri
   conflict: '[INUSE] Somebody else changed it at the same time, try again',
   inboxStays: '[CANNOT] INBOX stays',
   unneeded: '[CANNOT] There is nothing to do',
+  superseded: '[UNAVAILABLE] This mail has moved to another server',
   damaged: '[SERVERBUG] What it needs is damaged on the disk of the server',
   busy: '[UNAVAILABLE] The store is busy, try again',
   crowded: '[LIMIT] Too much mail is on its way in, try again later',

@@ -95,6 +95,7 @@ function commit(s: Conversation, mails: readonly Mail[]): Promise<Delivered | Re
 
 function refusalReply({ refused }: Refusal): string {
   if (refused === 'full') return '452 4.3.1 There is no room on this host now';
+  if (refused === 'superseded') return '421 4.3.2 This mail has moved to another host: try again';
   if (refused === 'overQuota') return '452 4.2.2 A mailbox is full';
   if (refused === 'busy') return '451 4.3.2 This host is busy: try again';
   return '451 4.3.0 The message cannot be stored now: try again';

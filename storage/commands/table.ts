@@ -1,7 +1,9 @@
 // Every message of the store that goes through a transaction, and its handler. What is not here is answered by the actor.
 
-import type { CallName } from '../../actors/wire.ts';
+import { type Ask, type CallName, refuse } from '../../actors/wire.ts';
 import type { StoreProtocol } from '../messages.ts';
+import type { Tx } from '../tx.ts';
+import { isFenced } from '../views.ts';
 import { applyConfig, authFailed, authSucceeded, makeKeys, putCertificate, putDkim, rehash } from './configuration.ts';
 import { deliver } from './deliver.ts';
 import { createMailbox, deleteMailbox, renameMailbox, subscribeMailbox } from './mailbox.ts';
@@ -32,7 +34,7 @@ import { appendTransfer, beginTransfer, collect, dropTransfer } from './transfer
 type Direct = 'subscribe' | 'readersGone' | 'stats' | 'compact' | 'compacting' | 'publish' | 'tellSessions' | 'pulse';
 export type CommandName = Exclude<CallName<StoreProtocol>, Direct>;
 
-export const commands: { readonly [K in CommandName]: Command<K> } = {
+const commands: { readonly [K in CommandName]: Command<K> } = {
   beginTransfer,
   appendTransfer,
   dropTransfer,
@@ -81,6 +83,29 @@ export const commands: { readonly [K in CommandName]: Command<K> } = {
   alignEvents,
   overrideConfig,
 };
+
+export type CommandAnswer<K extends CommandName> = ReturnType<(typeof commands)[K]>;
+
+/** What only the primary of a site does: another machine has the mail now (U3). */
+const ofPrimary: ReadonlySet<CommandName> = new Set<CommandName>([
+  'beginTransfer',
+  'deliver',
+  'append',
+  'store',
+  'copy',
+  'expunge',
+  'createMailbox',
+  'deleteMailbox',
+  'renameMailbox',
+  'subscribeMailbox',
+  'claimQueue',
+]);
+
+/** Runs a command, if this machine may. */
+export function runCommand<K extends CommandName>(kind: K, tx: Tx, ask: Ask<StoreProtocol, K>): object {
+  if (ofPrimary.has(kind) && isFenced(tx.get('uplink', {}))) return refuse('superseded', 'another machine is this site now');
+  return (commands[kind] as (tx: Tx, ask: Ask<StoreProtocol, K>) => object)(tx, ask);
+}
 
 /** Commands that free room, or let others free it: on a full disk they are tried alone, and may use the reserve. */
 export const frugal: ReadonlySet<CommandName> = new Set<CommandName>([

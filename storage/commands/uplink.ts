@@ -46,6 +46,7 @@ export const uplinkDown: Command<'uplinkDown'> = (tx, { now, state }) => {
   if (row.state === state || lasting) return {};
   const offlineSince = row.offlineSince === 0 ? now : row.offlineSince;
   tx.put('uplink', {}, { ...row, state, offlineSince });
+  if (state === 'superseded') tx.configured(tx.get('config', {})?.rev ?? 0); // sessions end
   return {};
 };
 

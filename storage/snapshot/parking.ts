@@ -32,7 +32,16 @@ interface Shared {
   wake(): void;
 }
 
+/** A place that is not of the document. `to`: for people, and tells one from another. */
+export interface Beside {
+  readonly to: string;
+  readonly everySeconds: number;
+  open(): Promise<Place>;
+}
+
 export interface Parked {
+  /** Where it parks as long as the document names no place; null: nowhere. */
+  readonly beside?: () => Beside | null;
   readonly world: World;
   readonly store: Address<StoreProtocol>;
   readonly view: Reader & { snapshot(): Snapshot };
@@ -97,14 +106,17 @@ async function parkInTurn(site: Parked, shared: Shared): Promise<never> {
     const configured = new Promise<void>((done) => {
       shared.wake = done;
     });
-    let parking: Parking | null = null;
+    let parking: Pick<Parking, 'to' | 'everySeconds'> | null = null;
     let waitMs = 3_600_000;
     try {
       view.refresh();
-      parking = config(view)?.document.snapshots ?? null;
+      const named = config(view)?.document.snapshots ?? null;
+      const beside = named === null ? (site.beside?.() ?? null) : null;
+      parking = named ?? beside;
       if (parking !== null) waitMs = parking.everySeconds * 1_000;
-      at = parking && (await parkNext(site, parking, at, shared));
-      shared.place = at?.place ?? null;
+      const opens = named ? () => (site.open ?? openPlace)(named.to, optionsOf(world, named)) : beside?.open;
+      at = opens && parking ? await parkNext(site, JSON.stringify(named ?? parking.to), opens, at, shared) : null;
+      shared.place = at === null || at.place.keepsItself ? null : at.place;
       if (parking !== null) site.parked?.(world.now());
       failures = 0;
     } catch (error) {
@@ -146,16 +158,12 @@ async function lookInTurn(world: World, shared: Shared): Promise<never> {
   }
 }
 
-async function parkNext(site: Parked, parking: Parking, last: At | null, shared: Shared): Promise<At> {
-  const name = JSON.stringify(parking);
-  const at =
-    last?.parking === name
-      ? last
-      : { parking: name, place: await (site.open ?? openPlace)(parking.to, optionsOf(site.world, parking)), last: null, prunedMs: null };
+async function parkNext(site: Parked, name: string, open: () => Promise<Place>, last: At | null, shared: Shared): Promise<At> {
+  const at = last?.parking === name ? last : { parking: name, place: await open(), last: null, prunedMs: null };
   const parked = await parkOnce(site, at.place, at.last, shared.rotten);
   const now = site.world.monotonicMs();
   const due = at.prunedMs === null || now - at.prunedMs > pruneEveryMs;
-  if (due) await pruneOnce(site, at.place);
+  if (due && !at.place.keepsItself) await pruneOnce(site, at.place);
   // once an hour the next one looks whether all that it builds on is there still
   return { ...at, last: due ? null : parked, prunedMs: due ? now : at.prunedMs };
 }

@@ -25,6 +25,8 @@ export interface Place {
   size(name: string): Promise<number | null>;
   /** All whose name starts with `prefix`, by name, ascending. */
   list(prefix: string): AsyncIterable<Stored>;
+  /** The other end prunes and looks after what it keeps: nothing is removed or looked over from here. */
+  readonly keepsItself?: true;
   /** Absent is fine. */
   remove(name: string): Promise<void>;
 }

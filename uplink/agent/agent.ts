@@ -99,7 +99,7 @@ function pause(world: World, failures: number, retryAfterMs: number): number {
 function joinedRow({ view, signer }: AgentSite): UplinkRow | null {
   view.refresh();
   const row = getRow(view, 'uplink', {});
-  if (row === undefined || row.state === 'superseded' || row.state === 'decommissioned') return null;
+  if (row === undefined || ['superseded', 'decommissioned', 'standby'].includes(row.state)) return null;
   return signer()?.publicKey === row.signPublic ? row : null; // another's: a snapshot was restored on this machine
 }
 const ownerOf = (site: AgentSite): string => {

@@ -73,6 +73,12 @@ function openSocket(world: World, portal: string): Promise<Wire> {
   });
 }
 
+/** `fetch`, through the proxy where the environment names one. */
+export function proxied(url: string, init: RequestInit): Promise<Response> {
+  const proxy = proxyFor(url);
+  return fetch(url, { ...init, redirect: 'error', signal: AbortSignal.timeout(limits.placeRequestMs), ...(proxy === undefined ? {} : { proxy }) });
+}
+
 async function post(url: string, body: string, timeoutMs: number): Promise<Reply> {
   const proxy = proxyFor(url);
   const answer = await fetch(url, {

@@ -28,6 +28,7 @@ export function portalPlace(access: PortalAccess): Place {
   const ask = (method: string, path: string, body?: Uint8Array): Promise<Response> => persist(shown, access, method, base + path, body);
   return {
     url: shown,
+    keepsItself: true,
     async put(name, octets) {
       assertName(name);
       await ask('PUT', `/${name}`, octets);

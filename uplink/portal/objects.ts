@@ -6,7 +6,7 @@
 import { limits } from '../../actors/limits.ts';
 import { isName } from '../../storage/snapshot/name.ts';
 import { openPlace, type Place, PlaceError } from '../../storage/snapshot/place.ts';
-import { type Grant, openGrant } from '../grant.ts';
+import { type Grant, openToken } from '../grant.ts';
 import type { Portal } from './process.ts';
 import { noteManifest } from './timeline.ts';
 
@@ -23,7 +23,7 @@ export async function respondObjects(portal: Portal, request: Request): Promise<
   const url = new URL(request.url);
   const key = (await portal.records.get('portal'))?.grantKey;
   const token = /^Bearer (\S+)$/.exec(request.headers.get('authorization') ?? '')?.[1];
-  const grant = key === undefined || token === undefined ? null : openGrant(key, token, portal.world.now());
+  const grant = key === undefined || token === undefined ? null : openToken(key, 'grant', token, portal.world.now());
   if (grant === null) return refusal(401, 'no grant, or its time is over: ask for a new one');
   if (!(await isPresent(portal, grant))) return refusal(403, 'superseded: another machine is this site now');
   const name = url.pathname.slice(path.length + 1);

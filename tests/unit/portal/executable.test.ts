@@ -1,52 +1,12 @@
 // `mailsite portal` as a process: the first link, its owner, a site and its claim, kill -9, and all of it is there again.
 
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { parseClaim } from '../../../uplink/claim.ts';
 import { executable, mailsite, temporary } from '../cli/program.ts';
+import { cloud } from './cloud.ts';
 import { passphrase } from './house.ts';
 
-const data = temporary();
-const url = 'http://127.0.0.1:28125';
-type Running = Bun.Subprocess<'ignore', 'pipe', 'inherit'>;
-const started: Running[] = [];
-afterAll(() => {
-  for (const one of started) one.kill('SIGKILL');
-});
-
-/** Starts it and reads what it prints until `what` has come. */
-async function start(what: RegExp): Promise<{ process: Running; found: string }> {
-  const portal = Bun.spawn([executable, 'portal', '--data', data, '--listen', '127.0.0.1:28125'], { stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' });
-  started.push(portal);
-  let text = '';
-  for await (const chunk of portal.stdout) {
-    text += new TextDecoder().decode(chunk);
-    const found = what.exec(text);
-    if (found !== null) return { process: portal, found: found[1] ?? '' };
-  }
-  throw new Error(`it ended: ${text}`);
-}
-
-async function ask(
-  method: string,
-  path: string,
-  cookie: string | null,
-  body?: unknown,
-): Promise<{ status: number; body: Record<string, never>; cookie: string | null }> {
-  const headers = { Origin: url, 'X-Mailsite': '1', 'Content-Type': 'application/json', ...(cookie === null ? {} : { Cookie: cookie }) };
-  for (let i = 0; ; i++) {
-    try {
-      const response = await fetch(`${url}/api/v1${path}`, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
-      return {
-        status: response.status,
-        body: (await response.json().catch(() => ({}))) as Record<string, never>,
-        cookie: response.headers.get('set-cookie')?.split(';')[0] ?? null,
-      };
-    } catch (error) {
-      if (i > 100) throw error;
-      await Bun.sleep(50);
-    }
-  }
-}
+const { url, data, ask, start } = cloud(28125);
 
 test('C1: the first owner comes in by the printed link, and everything survives kill -9', async () => {
   const first = await start(/(http:\/\/\S+\/setup#[\w-]{43})\n/);

@@ -12,7 +12,7 @@ import { openSnapshot } from '../../../storage/snapshot/read.ts';
 import { restoreSnapshot } from '../../../storage/snapshot/restore.ts';
 import { getRow } from '../../../storage/rows.ts';
 import { portalPlace } from '../../../uplink/agent/place.ts';
-import { type Grant, sealGrant } from '../../../uplink/grant.ts';
+import { type Grant, sealToken } from '../../../uplink/grant.ts';
 import { respondObjects } from '../../../uplink/portal/objects.ts';
 import type { Portal } from '../../../uplink/portal/process.ts';
 import { openRecords } from '../../../uplink/portal/records.ts';
@@ -70,7 +70,7 @@ async function portalOf() {
   });
   const placeFor = (change: Partial<Grant> = {}) => {
     const token = (): string =>
-      sealGrant(grantKey, { organisation: 'a', site: 's1', machine: 'm1', epoch: 1, may: 'park', until: world.now() + 60_000, ...change });
+      sealToken(grantKey, 'grant', { organisation: 'a', site: 's1', machine: 'm1', epoch: 1, may: 'park', until: world.now() + 60_000, ...change });
     return portalPlace({
       world: { ...world, sleep: async () => {} },
       url: 'http://portal',
@@ -150,7 +150,7 @@ test('grants: made up, out of time, or of another site', async () => {
   await expect(placeFor({ organisation: 'b' }).get(name)).rejects.toThrow(/superseded/);
   await expect(placeFor({ until: world.now() }).get(name)).rejects.toThrow(/no grant/);
   const raw = (authorization: string) => respondObjects(portal, new Request('http://portal/v1/objects', { headers: { authorization } }));
-  const good = sealGrant(grantKey, { organisation: 'a', site: 's1', machine: 'm1', epoch: 1, may: 'read', until: world.now() + 1_000 });
+  const good = sealToken(grantKey, 'grant', { organisation: 'a', site: 's1', machine: 'm1', epoch: 1, may: 'read', until: world.now() + 1_000 });
   expect((await raw(`Bearer ${good}`)).status).toBe(200);
   const [text, mac] = good.split('.') as [string, string];
   const another = Buffer.from(Buffer.from(text, 'base64url').toString().replace('"s1"', '"s2"')).toString('base64url');

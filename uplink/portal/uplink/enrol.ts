@@ -60,18 +60,36 @@ async function take(
 ): Promise<number | null> {
   const now = world.now();
   if (claim.expiresAt < now) return null;
+  const { signPublic, wrapPublic } = ask;
+  const key = { signPublic, wrapPublic, sessionCounter: 0, offered: 0, enrolledAt: now, seenAt: now };
+  if (claim.purpose === 'launch') return waits(tx, organisation, ask, claim, site, key);
   const epoch = site.epoch + 1;
   const machine = machineId(ask.signPublic);
   if (site.machine !== '' && site.machine !== machine) {
     const before = await tx.get('machine', claim.site, site.machine);
     if (before !== undefined) tx.put('machine', [claim.site, site.machine], { ...before, state: 'superseded' });
   }
-  const { signPublic, wrapPublic } = ask;
-  tx.put('machine', [claim.site, machine], { signPublic, wrapPublic, epoch, state: 'active', sessionCounter: 0, offered: 0, enrolledAt: now, seenAt: now });
+  tx.put('machine', [claim.site, machine], { ...key, epoch, state: 'active' });
   const told = { actor: `machine ${machine}`, auth: 'claim', address: '', action: 'site.enrol', target: site.name, detail: `epoch ${epoch}` };
   await append(tx, organisation, { at: now, ...told });
   tx.put('claim', [organisation, ask.claim], { ...claim, usedBy: signPublic, machine });
   tx.put('site', [organisation, claim.site], { ...site, state: 'active', epoch, machine, online: false, since: now, seenAt: now });
   world.log('portal.enrolled', { site: claim.site, machine, epoch });
   return epoch;
+}
+
+/** The machine of a launch restores the site first: until it says that it has (portal/grants.ts), the one before goes on. */
+function waits(
+  tx: Transaction,
+  organisation: string,
+  ask: EnrolAsk,
+  claim: Claim,
+  site: RecordOf<'site'>,
+  key: Omit<RecordOf<'machine'>, 'epoch' | 'state'>,
+): number | null {
+  const machine = machineId(ask.signPublic);
+  if (machine === site.machine) return null;
+  tx.put('machine', [claim.site, machine], { ...key, epoch: site.epoch, state: 'standby' });
+  tx.put('claim', [organisation, ask.claim], { ...claim, usedBy: ask.signPublic, machine });
+  return site.epoch;
 }

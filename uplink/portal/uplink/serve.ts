@@ -4,6 +4,7 @@
 import type { Server, ServerWebSocket, WebSocketHandler } from 'bun';
 import { limits } from '../../../actors/limits.ts';
 import { enrolAsk } from '../../enrol.ts';
+import { respondActivate, respondGrant } from '../grants.ts';
 import type { Portal } from '../process.ts';
 import { enrol } from './enrol.ts';
 import { openSession, type Session } from './session.ts';
@@ -39,6 +40,8 @@ export function uplinkServer(portal: Portal): UplinkServer {
         return server.upgrade(request, { data: { address, session: null } }) ? undefined : problem(426, 'this is a WebSocket');
       }
       if (pathname === '/v1/enroll' && request.method === 'POST') return enrolling(portal, request, address);
+      if (pathname === '/v1/grant' && request.method === 'POST') return respondGrant(portal, await small(request));
+      if (pathname === '/v1/activate' && request.method === 'POST') return respondActivate(portal, await small(request));
       return pathname.startsWith('/v1/') ? problem(404, 'there is nothing here') : null;
     },
     websocket: {

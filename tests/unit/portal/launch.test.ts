@@ -1,0 +1,104 @@
+// A site parks with its portal, is launched on another machine from there, and the machine before takes no more mail (U3).
+
+import net from 'node:net';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { mailsite, temporary } from '../cli/program.ts';
+import { foundedCloud, startUntil } from './cloud.ts';
+
+/** One SMTP dialog; the answers, a line each, up to one that is not 2xx or 3xx. */
+function smtp(port: number, lines: readonly string[]): Promise<string[]> {
+  return new Promise((resolve) => {
+    const answers: string[] = [];
+    const waiting = [...lines];
+    const socket = net.connect(port, '127.0.0.1');
+    let text = '';
+    const end = (): void => {
+      socket.destroy();
+      resolve(answers);
+    };
+    socket.on('error', end);
+    socket.on('close', end);
+    socket.on('data', (chunk) => {
+      text += chunk;
+      for (let at = text.indexOf('\r\n'); at >= 0; at = text.indexOf('\r\n')) {
+        const line = text.slice(0, at);
+        text = text.slice(at + 2);
+        if (line[3] === '-') continue;
+        answers.push(line);
+        const next = waiting.shift();
+        if (next === undefined || !/^[23]/.test(line)) return end();
+        socket.write(`${next}\r\n`);
+      }
+    });
+  });
+}
+const send = (port: number, subject: string) =>
+  smtp(port, ['EHLO x.test', 'MAIL FROM:<a@elsewhere.test>', 'RCPT TO:<ann@example.org>', 'DATA', `Subject: ${subject}\r\n\r\nHello.\r\n.`, 'QUIT']);
+
+async function until<T>(what: string, look: () => Promise<T | null | false>): Promise<T> {
+  for (let i = 0; i < 400; i++) {
+    const found = await look();
+    if (found !== null && found !== false) return found;
+    await Bun.sleep(100);
+  }
+  throw new Error(`never: ${what}`);
+}
+
+const running = (data: string, offset: number, listen = '127.0.0.1') =>
+  startUntil(['run', '--data', data, '--listen', listen, '--port-offset', String(offset)], /("event":"process.ready","role":"edge")/);
+
+test('U3: launched on another machine from a parked snapshot; the old one is fenced', async () => {
+  const portal = await foundedCloud(28127);
+  const { ask, cookie } = portal;
+  const made = await ask('POST', `${portal.org}/sites`, cookie, { name: 'Berlin' });
+  const path = `${portal.org}/sites/${made.body.site.id}`;
+  await ask('POST', `${path}/domains`, cookie, { name: 'example.org' });
+  await ask('POST', `${path}/accounts`, cookie, { address: 'ann@example.org', password: 'correct horse battery' });
+  const old = temporary();
+  const joined = JSON.parse(mailsite(['join', made.body.claim.text, '--data', old, '--json']).out);
+  expect(joined.kit).toMatch(/AGE-SECRET-KEY-1/);
+  const kit = join(temporary(), 'kit.txt');
+  writeFileSync(kit, joined.kit);
+  const first = await running(old, 28400);
+  await until('it runs what is wanted', async () => (await ask('GET', path, cookie)).body.runningRev === 2);
+  expect((await send(28425, 'one')).at(-2)).toMatch(/^250/);
+  const commitOf = (data: string): number => JSON.parse(mailsite(['status', '--data', data, '--json']).out).commit;
+  const now = commitOf(old);
+  const newest = await until('all of it is parked', async () => {
+    const [last] = (await ask('GET', `${path}/snapshots`, cookie)).body.items;
+    return last !== undefined && last.commit >= now && last;
+  });
+  expect(newest).toMatchObject({ epoch: 1, size: expect.any(Number) });
+
+  // what the portal keeps says nothing of what is in it
+  const found = Bun.spawnSync(['grep', '-rlaE', 'ann@|example.org|Hello', join(portal.data, 'objects')]).stdout.toString();
+  expect(found).toBe('');
+
+  const launch = await ask('POST', `${path}/snapshots/${encodeURIComponent(newest.name)}/launch`, cookie);
+  expect(launch.status, JSON.stringify(launch.body)).toBe(201);
+  const fresh = temporary();
+  const claim = launch.body.claim.text;
+  expect(mailsite(['join', claim, '--data', fresh])).toMatchObject({ code: 1, errors: [expect.stringMatching(/recovery key/)] });
+  // nothing has changed by that: the old one goes on
+  expect((await send(28425, 'two')).at(-2)).toMatch(/^250/);
+  const done = mailsite(['join', claim, '--data', fresh, '--key', kit]);
+  expect(done.errors).toEqual([]);
+  expect(done.out).toMatch(/as epoch 2/);
+  expect(mailsite(['join', claim, '--data', fresh])).toMatchObject({ code: 0 }); // asked again
+  const second = await running(fresh, 28600);
+  await until('the new machine is the site', async () => (await ask('GET', path, cookie)).body.state === 'online');
+  await until('the old one is fenced', async () => (await send(28425, 'three'))[0]?.startsWith('421'));
+  expect((await send(28625, 'four')).at(-2)).toMatch(/^250/);
+  expect(mailsite(['status', '--data', old]).out).toMatch(/superseded|another machine/);
+  // the claim is used up, and the old machine cannot take it
+  expect(mailsite(['join', claim, '--data', temporary(), '--key', kit]).errors[0]).toMatch(/another machine has taken/);
+  // it parks on, as the new epoch
+  await until('the new one parks', async () => (await ask('GET', `${path}/snapshots`, cookie)).body.items[0]?.epoch === 2);
+  for (const { process } of [first, second, portal]) {
+    process.kill('SIGKILL');
+    await process.exited;
+  }
+  for (const data of [old, fresh, portal.data]) expect(mailsite(['check', '--deep', '--data', data])).toMatchObject({ code: 0, errors: [] });
+}, 120_000);
