@@ -9,7 +9,7 @@ set -u
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
 
-packages=(swaks libnet-ssleay-perl curl isync neomutt fetchmail postfix knot debootstrap systemd-container strace openssl iproute2 util-linux bsdutils)
+packages=(swaks libnet-ssleay-perl curl isync neomutt fetchmail postfix knot debootstrap systemd-container strace openssl iproute2 util-linux bsdutils chromium)
 parts=(
   'swaks       clients/swaks.test.ts'
   'curl        clients/curl.test.ts'
@@ -33,6 +33,7 @@ parts=(
   'lsm-full    crash/full.test.ts         MAILSITE_ENGINE=lsm'
   'lsm-kill    crash/kill.test.ts         MAILSITE_ENGINE=lsm MAILSITE_KILLS=40'
   'compact     crash/compact.test.ts'
+  'ui          ui'
   'bare        container/bare.test.ts'
   'booted      container/booted.test.ts'
 )

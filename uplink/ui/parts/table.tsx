@@ -89,7 +89,9 @@ function Opens({ to, children }: { readonly to: string; readonly children: React
   );
 }
 
-const handle = (row: Element | null | undefined): HTMLElement | null => row?.querySelector<HTMLElement>('.rowlink, [data-walk], a, button') ?? null;
+/** What of a row is focused: its box when one walks boxes, else what opens it. */
+const handle = (row: Element | null | undefined, boxes = false): HTMLElement | null =>
+  (boxes ? null : row?.querySelector<HTMLElement>('.rowlink')) ?? row?.querySelector<HTMLElement>('[data-walk], a, button') ?? null;
 
 /** Arrows, Home and End go from row to row. */
 function walk(event: KeyboardEvent<HTMLTableSectionElement>): void {
@@ -101,7 +103,7 @@ function walk(event: KeyboardEvent<HTMLTableSectionElement>): void {
     Home: event.currentTarget.firstElementChild,
     End: event.currentTarget.lastElementChild,
   };
-  const target = handle(to[event.key]);
+  const target = handle(to[event.key], event.target instanceof HTMLInputElement);
   if (target === null) return;
   event.preventDefault();
   target.focus();

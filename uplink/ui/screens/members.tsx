@@ -38,7 +38,10 @@ function MemberTable({ items }: { readonly items: readonly Member[] }): ReactNod
   const [leaving, setLeaving] = useState<Member>();
   const path = orgPath(member.id, 'members');
   const change = useWork(async (row: Member, role: Role) => {
-    const { trouble } = await ask(orgPath(member.id, 'members', row.person), { method: 'PATCH', body: { role, domains: row.domains } });
+    const { trouble } = await ask(orgPath(member.id, 'members', row.person), {
+      method: 'PATCH',
+      body: { role, domains: role === 'domain admin' ? row.domains : [] },
+    });
     refresh(path);
     return trouble;
   });
