@@ -48,10 +48,13 @@ const verbs: Readonly<Record<string, Verb>> = {
   join: verb('CLAIM', ['data', 'engine', 'json'], 'become a site of a portal: its configuration comes from there from then on', async (given) =>
     (await import('./cli/join.ts')).join(given),
   ),
+  rehome: verb('CLAIM', ['data', 'key', 'json'], 'adopt another portal, with the recovery kit of this site: the one it has is gone', async (given) =>
+    (await import('./cli/join.ts')).rehome(given),
+  ),
   demo: verb('', ['data', 'listen', 'port-offset'], 'a site with two accounts and some mail on high ports, to look around', async (given) =>
     (await import('./cli/demo.ts')).demo(given),
   ),
-  apply: verb('FILE', ['data', 'engine', 'json'], 'make a document the configuration in force (- reads stdin)', async (given) =>
+  apply: verb('FILE', ['data', 'engine', 'key', 'json'], 'make a document the configuration in force (- reads stdin)', async (given) =>
     (await import('./cli/apply.ts')).apply(given),
   ),
   status: verb('', ['data', 'space', 'json'], 'the site at a glance: mail, queue, processes; or where its octets are', async (given) =>

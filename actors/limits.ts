@@ -209,6 +209,7 @@ export const limits = {
   challengeMs: 300_000,
   invitationMs: 7 * 86_400_000,
   claimMs: 86_400_000,
+  claimKeptMs: 7 * 86_400_000,
   /** How long a repeated request gets the answer of the first. */
   idempotencyMs: 86_400_000,
   passkeysPerPerson: 20,

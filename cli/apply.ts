@@ -19,6 +19,7 @@ export async function apply(given: Arguments): Promise<number> {
   const checked = validateDocument(readDocument(file));
   if (!checked.ok) return refuse(file, checked.errors, given.json);
   const world = realWorld(() => {});
+  const identity = given.key === undefined ? null : await kitIdentity(given.key);
   const site = await writeSite(world, given.data, given.engine);
   const before = site.view === null ? null : config(site.view);
   const document = await seal(world, before?.document ?? null, checked.document, given.json);
@@ -29,8 +30,14 @@ export async function apply(given: Arguments): Promise<number> {
     return 0;
   }
   const { store, running } = await site.open();
-  const answer = await store.ask('applyConfig', { now: world.now(), document: JSON.stringify(document) });
-  if ('refused' in answer) throw new Failure(`${file} was not applied: ${answer.detail || answer.refused}; the site is as it was`);
+  const now = world.now();
+  const text = JSON.stringify(document);
+  const answer = await (identity === null ? store.ask('applyConfig', { now, document: text }) : store.ask('overrideConfig', { now, document: text, identity }));
+  if ('refused' in answer) {
+    const hint =
+      answer.refused === 'locked' && identity === null ? ': change it there, or give the recovery key of this site with --key FILE' : '; the site is as it was';
+    throw new Failure(`${file} was not applied: ${answer.detail || answer.refused}${hint}`);
+  }
   if (given.json) printJsonLine({ ok: true, rev: answer.rev, host: document.host, running, changed: changes });
   else
     print(
@@ -39,6 +46,14 @@ export async function apply(given: Arguments): Promise<number> {
   if (!given.json && document.snapshots !== null && !before?.document.snapshots)
     print('Its snapshots are sealed. Print the recovery kit with mailsite snapshot key and keep it away from the site: nobody can open them without it.');
   return 0;
+}
+
+/** The key of a recovery kit, or one line of why there is none. */
+export async function kitIdentity(file: string): Promise<string> {
+  const [{ readKit }, { parseKit }] = await Promise.all([import('./snapshot/source.ts'), import('../storage/snapshot/keys.ts')]);
+  return parseKit(readKit(file)).catch((error: Error) => {
+    throw new Failure(error.message);
+  });
 }
 
 function readDocument(file: string): string {

@@ -2,53 +2,62 @@
 // does not, and on a folder that holds none yet. Asked again it changes nothing.
 
 import { realWorld } from '../actors/platform.ts';
+import type { World } from '../actors/world.ts';
 import { getRow } from '../storage/rows.ts';
 import { ensureMachineKey } from '../uplink/agent/machine.ts';
 import { networkTransport } from '../uplink/agent/network.ts';
-import { parseClaim } from '../uplink/claim.ts';
+import { type Claim, parseClaim } from '../uplink/claim.ts';
 import { answerMac, askMac, enrolAnswer, macHolds, type EnrolAnswer } from '../uplink/enrol.ts';
 import { seedFrom, signerOf } from '../uplink/keys.ts';
+import { kitIdentity } from './apply.ts';
 import type { Arguments } from './arguments.ts';
 import { Failure, print, printJson } from './output.ts';
 import { writeSite } from './site.ts';
 
 const ENROL_MS = 30_000;
 
-export async function join(given: Arguments): Promise<void> {
+export const join = (given: Arguments): Promise<void> => take(given, '');
+
+/** The same on a site that has a portal, for who has its recovery kit. Its configuration stays what it is: the new portal takes it over. */
+export async function rehome(given: Arguments): Promise<void> {
+  if (given.key === undefined) throw new Failure('the recovery kit says that this site is yours: give it as --key FILE; mailsite snapshot key prints it');
+  return take(given, await kitIdentity(given.key));
+}
+
+async function take(given: Arguments, identity: string): Promise<void> {
   const claim = parseClaim(given.operands[0] as string);
   if (claim === null) throw new Failure('this is no claim: it starts with ms1. and the portal shows it once; copy all of it');
   const world = realWorld(() => {});
   const site = await writeSite(world, given.data, given.engine);
   const before = site.view === null ? undefined : getRow(site.view, 'uplink', {});
+  // before the claim is used up
+  if (identity !== '' && (site.view === null || getRow(site.view, 'recovery', {})?.identity !== identity))
+    throw new Failure(`this recovery key is not the one of ${site.data}: nothing was changed`);
+  if (identity === '' && before !== undefined && before.portal !== claim.portal && before.state !== 'decommissioned')
+    throw new Failure(`${site.data} belongs to the portal ${before.portal}: let it go there, or adopt the other one with mailsite rehome and the recovery kit`);
   const key = await ensureMachineKey(world);
   const { publicKey } = signerOf(key.seed);
-  const { version } = await import('../package.json');
-  const ask = { claim: claim.claim, signPublic: publicKey, wrapPublic: key.recipient, nonce: seedFrom(world.random), version };
-  const { post } = networkTransport(world);
-  const reply = await post(`${claim.portal}/v1/enroll`, JSON.stringify({ ...ask, mac: askMac(claim.secret, ask) }), ENROL_MS).catch((error: Error) => {
-    throw new Failure(`${claim.portal} cannot be reached (${error.message}): see that this machine gets there, then join again`);
-  });
-  const answer = readAnswer(claim.portal, claim.secret, ask, reply);
+  const answer = await enrol(world, claim, publicKey, key.recipient);
   const { store, running } = await site.open();
   const { portal, rootPublic, site: id, machine, epoch, eventSeq } = answer;
-  const kept = await store.ask('joined', {
-    now: world.now(),
-    portal: claim.portal,
-    portalId: portal,
-    rootPublic,
-    site: id,
-    machine,
-    signPublic: publicKey,
-    epoch,
-    eventSeq,
-    identity: '',
-  });
+  const who = { portal: claim.portal, portalId: portal, rootPublic, site: id, machine, signPublic: publicKey, epoch, eventSeq, identity };
+  const kept = await store.ask('joined', { now: world.now(), ...who });
   if ('refused' in kept) throw new Failure(`${site.data} has not joined ${claim.portal}: ${kept.detail}`);
   if (given.json) printJson({ ok: true, portal: claim.portal, site: id, machine, epoch, running, again: before?.machine === machine });
   else
     print(
       `This is site ${id} of ${claim.portal} now: its configuration comes from there.${running ? '' : `\nNo site runs on ${site.data}: start it with mailsite run, or mailsite install.`}`,
     );
+}
+
+async function enrol(world: World, claim: Claim, signPublic: string, wrapPublic: string): Promise<EnrolAnswer> {
+  const { version } = await import('../package.json');
+  const ask = { claim: claim.claim, signPublic, wrapPublic, nonce: seedFrom(world.random), version };
+  const { post } = networkTransport(world);
+  const reply = await post(`${claim.portal}/v1/enroll`, JSON.stringify({ ...ask, mac: askMac(claim.secret, ask) }), ENROL_MS).catch((error: Error) => {
+    throw new Failure(`${claim.portal} cannot be reached (${error.message}): see that this machine gets there, then join again`);
+  });
+  return readAnswer(claim.portal, claim.secret, ask, reply);
 }
 
 function readAnswer(

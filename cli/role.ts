@@ -120,7 +120,9 @@ async function edge(world: World, children: readonly ChildRow[], options: RoleOp
 const BESIDE_PAUSE_MS = 15_000;
 
 async function control(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {
-  const [site, { controlRole }] = await Promise.all([openSite(world, options), import('../protocols/control.ts')]);
+  const [{ controlRole }, { createRecorder }] = await Promise.all([import('../protocols/control.ts'), import('../uplink/agent/events.ts')]);
+  const recorder = createRecorder(world);
+  const site = await openSite({ ...world, log: recorder.log }, options);
   const beside = (name: string, life: () => Promise<never>): void =>
     startChild(world, child(children, name), async () => {
       try {
@@ -135,7 +137,7 @@ async function control(world: World, children: readonly ChildRow[], options: Rol
   beside('uplink', async () => {
     const [{ runAgent }, { version }] = await Promise.all([import('../uplink/agent/live.ts'), import('../package.json')]);
     const supervisor = link(world, place.supervisorSocket, Supervision);
-    return runAgent(site, version, async () => surroundings(version, await supervisor.ask('processes', {})));
+    return runAgent(site, recorder, version, async () => surroundings(version, await supervisor.ask('processes', {})));
   });
 }
 

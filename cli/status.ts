@@ -5,7 +5,7 @@ import { realWorld } from '../actors/platform.ts';
 import type { World } from '../actors/world.ts';
 import type { Reader } from '../storage/engine.ts';
 import { type EngineKind, engineOctets } from '../storage/engines/open.ts';
-import { getRow, scanRows, unlessDamaged } from '../storage/rows.ts';
+import { getRow, prefixRange, scanRows, unlessDamaged } from '../storage/rows.ts';
 import { listed } from '../storage/scrub.ts';
 import type { RowOf, tables } from '../storage/schema.ts';
 import { certificate, config } from '../storage/views.ts';
@@ -65,6 +65,7 @@ export function look(view: Reader, on: On, processes: Processes | null, snapshot
     ...totals(view),
     damage: listed(view).map(({ table, key, what, foundAt }) => ({ table, key: Buffer.from(key).toString('hex'), what, foundAt })),
     scrubbedAt: scrubbedAt(view),
+    uplink: uplink(view),
     certificate: tls === undefined ? null : { notAfter: tls.notAfter, selfSigned: tls.selfSigned },
     queue: queueByDomain(view),
     snapshots,
@@ -78,6 +79,18 @@ export function look(view: Reader, on: On, processes: Processes | null, snapshot
 function scrubbedAt(view: Reader): number | null {
   const at = unlessDamaged(() => getRow(view, 'scrub', {}))?.finishedAt ?? 0;
   return at === 0 ? null : at;
+}
+
+/** Whose configuration this is, and how the portal is reached; null: this site has none. */
+function uplink(view: Reader) {
+  const row = unlessDamaged(() => getRow(view, 'uplink', {}));
+  if (row === undefined) return null;
+  const { portal, site, state, runningRev, seenRev, seenStatus, offlineSince, confirmBy } = row;
+  const { from, to } = prefixRange('event');
+  let unshipped = 0;
+  for (const _ of view.keys(from, to)) unshipped++;
+  const errors = JSON.parse(row.seenErrors) as { readonly path: string; readonly message: string }[];
+  return { portal, site, state, runningRev, seenRev, seenStatus, errors, offlineSince: offlineSince === 0 ? null : offlineSince, confirmBy, unshipped };
 }
 
 function totals(view: Reader) {
@@ -157,6 +170,7 @@ function head(s: Status, now: number): string {
     const [first] = s.damage;
     rows.push(['damage', `${count(s.damage.length, 'row')} cannot be mended yet, found ${span(now - (first?.foundAt ?? now))} ago: mailsite check names them`]);
   }
+  if (s.uplink !== null) rows.push(['uplink', describeUplink(s.uplink, now)]);
   if (s.certificate !== null) {
     const { selfSigned, notAfter } = s.certificate;
     rows.push(['tls', `${selfSigned ? 'self-signed' : 'certificate'}, ${notAfter > now ? 'good for' : 'expired since'} ${span(notAfter - now)}`]);
@@ -167,6 +181,16 @@ function head(s: Status, now: number): string {
     rows.push(['snapshots', `${to}, ${problem ?? newest}; mailsite snapshot key prints the recovery kit`]);
   }
   return table(rows, '');
+}
+
+function describeUplink(u: NonNullable<Status['uplink']>, now: number): string {
+  const rev = u.runningRev === 0 ? 'no rev of it yet' : `rev ${u.runningRev} in force`;
+  const since = u.offlineSince === null ? 'connected' : `offline since ${span(now - u.offlineSince)}: mail goes on, the configuration is locked`;
+  const how = u.state === 'active' ? since : u.state === 'offline' || u.state === 'enrolled' ? since : `${u.state}: see the portal`;
+  const [error] = u.errors;
+  const not = u.seenRev === u.runningRev || error === undefined ? '' : `; rev ${u.seenRev} was ${u.seenStatus}, because ${error.path} ${error.message}`;
+  const waits = u.confirmBy > 0 ? '; it goes back unless the portal is reached with it' : '';
+  return `${u.portal}, ${rev}, ${how}${not}${waits}${u.unshipped > 0 ? `; ${count(u.unshipped, 'event')} to tell` : ''}`;
 }
 
 const processTable = (rows: Status['processes'], now: number): string =>

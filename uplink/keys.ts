@@ -2,11 +2,12 @@
 // that no signature serves for something else; a signature is over canonical JSON (RFC 8785); what cannot be read is
 // refused, never thrown at a caller. All octets are base64url.
 
-import { createHash, createHmac, createPrivateKey, createPublicKey, type KeyObject, sign, timingSafeEqual, verify } from 'node:crypto';
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
+import { signerFrom, verifySignature } from '../storage/snapshot/seal.ts';
 import { canonical } from './canonical.ts';
 
-/** One who signs, by Ed25519 (RFC 8032). */
+/** One who signs, by Ed25519. */
 export interface Signer {
   readonly publicKey: string;
   sign(text: string): string;
@@ -16,14 +17,11 @@ export interface Signer {
 export const signedValue = z.strictObject({ signed: z.string(), signature: z.string().max(200) });
 export type SignedValue = z.infer<typeof signedValue>;
 
-/** RFC 8410 §7: a private key of Ed25519 is its 32 octets behind this. */
-const privateLead = Buffer.from('302e020100300506032b657004220420', 'hex');
-
 /** `seed`: 32 octets of randomness, in base64url. */
 export function signerOf(seed: string): Signer {
-  const key = createPrivateKey({ key: Buffer.concat([privateLead, Buffer.from(seed, 'base64url')]), format: 'der', type: 'pkcs8' });
-  const publicKey = String(createPublicKey(key as unknown as string).export({ format: 'jwk' }).x);
-  return { publicKey, sign: (text) => sign(null, Buffer.from(text), key).toString('base64url') };
+  const signer = signerFrom(Buffer.from(seed, 'base64url'));
+  const url = (text: string): string => Buffer.from(text, 'base64').toString('base64url');
+  return { publicKey: url(signer.publicKey), sign: (text) => url(signer.sign(Buffer.from(text))) };
 }
 
 export const seedFrom = (random: (octets: number) => Uint8Array): string => Buffer.from(random(32)).toString('base64url');
@@ -51,23 +49,8 @@ export function parseSigned(text: string): Record<string, unknown> | null {
   }
 }
 
-const known = new Map<string, KeyObject>();
-const mostKnown = 1_000;
-
 /** Did `publicKey` sign this? */
-export function holds(publicKey: string, text: string, signature: string): boolean {
-  try {
-    let key = known.get(publicKey);
-    if (key === undefined) {
-      key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: publicKey }, format: 'jwk' });
-      if (known.size >= mostKnown) known.clear();
-      known.set(publicKey, key);
-    }
-    return verify(null, Buffer.from(text), key, Buffer.from(signature, 'base64url'));
-  } catch {
-    return false; // no key of ours, or no signature
-  }
-}
+export const holds = (publicKey: string, text: string, signature: string): boolean => verifySignature(publicKey, Buffer.from(text), signature);
 
 /** SHA-256 in hexadecimal. */
 export const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');

@@ -177,7 +177,8 @@ export async function dataKey(world: World, place: Place, manifest: Manifest, gi
   return unwrapKey(record.wrapped[0] as string, [await parseKit(text)]);
 }
 
-function readKit(file: string): string {
+/** What `--key` names. */
+export function readKit(file: string): string {
   try {
     return readFileSync(file === '-' ? 0 : file, 'utf8');
   } catch (error) {

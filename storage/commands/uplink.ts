@@ -21,6 +21,7 @@ export const joined: Command<'joined'> = (tx, { now, eventSeq, identity, ...who 
     ? was
     : { seenRev: 0, seenHash: '', seenStatus: 'none', seenErrors: '[]', runningRev: 0, runningHash: '', confirmBy: 0 };
   if (!same) for (const { key } of tx.scan('desired', [])) tx.delete('desired', key);
+  if (!same) tx.delete('before', {});
   const { seenRev, seenHash, seenStatus, seenErrors, runningRev, runningHash, confirmBy } = kept;
   const revs = { seenRev, seenHash, seenStatus, seenErrors, runningRev, runningHash, confirmBy };
   tx.put('uplink', {}, { ...who, ...revs, state: 'enrolled', counter: 0, joinedAt: now, offlineSince: now });

@@ -191,7 +191,12 @@ const publicPrefix = Buffer.from('302a300506032b6570032100', 'hex');
 /** The lineage's signing key, which follows from its data key. */
 export function signer(dataKey: Uint8Array): Signer {
   assert(dataKey.length === 32, 'a data key has 32 octets');
-  const seed = Buffer.from(hkdfSync('sha256', dataKey, Buffer.alloc(0), 'mailsite signer', 32));
+  return signerFrom(Buffer.from(hkdfSync('sha256', dataKey, Buffer.alloc(0), 'mailsite signer', 32)));
+}
+
+/** Who has these 32 octets signs by them. */
+export function signerFrom(seed: Uint8Array): Signer {
+  assert(seed.length === 32, 'a seed has 32 octets');
   const key = createPrivateKey({ key: Buffer.concat([privatePrefix, seed]), format: 'der', type: 'pkcs8' });
   const publicKey = createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(publicPrefix.length).toString('base64');
   return { publicKey, sign: (octets) => sign(null, octets, key).toString('base64') };

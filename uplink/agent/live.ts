@@ -2,6 +2,7 @@
 // log says of interest is told to the portal too; a crash of the agent never ends the process which sends mail.
 
 import type { Address } from '../../actors/actor.ts';
+import { limits } from '../../actors/limits.ts';
 import type { World } from '../../actors/world.ts';
 import type { Reader } from '../../storage/engine.ts';
 import type { StoreProtocol } from '../../storage/messages.ts';
@@ -9,6 +10,7 @@ import { factsOf, type Surroundings } from '../facts.ts';
 import { signerOf } from '../keys.ts';
 import { createAgent } from './agent.ts';
 import { planOf } from './commands.ts';
+import { type Recorder, tellStart, watchStore } from './events.ts';
 import { readMachineKey } from './machine.ts';
 import { networkTransport } from './network.ts';
 import { answerQuery } from './queries.ts';
@@ -20,7 +22,7 @@ export interface Live {
 }
 
 /** Runs until it crashes. */
-export function runAgent({ world, store, view }: Live, version: string, around: () => Promise<Surroundings>): Promise<never> {
+export async function runAgent({ world, store, view }: Live, recorder: Recorder, version: string, around: () => Promise<Surroundings>): Promise<never> {
   const facts = async () => factsOf(view, await around());
   const agent = createAgent({
     world,
@@ -37,5 +39,8 @@ export function runAgent({ world, store, view }: Live, version: string, around: 
     query: (name, args) => answerQuery({ facts }, name, args),
     facts,
   });
-  return agent.run();
+  const { startedAt } = await around();
+  if (startedAt !== null) tellStart(view, recorder.tell, String(startedAt), version);
+  const watching = watchStore({ world, store, view }, recorder.tell, limits.uplinkReportMs);
+  return (await Promise.all([agent.run(), recorder.run(store, view, () => agent.wake()), watching]))[0];
 }

@@ -151,6 +151,11 @@ test('what a site says now is asked of it, and of one that is away its last repo
     state: 'waiting',
     by: 'olga@example.org',
   });
+  await here.write(async (tx) => {
+    const row = await tx.get('command', body.site.id, told.body.command);
+    if (row !== undefined) tx.put('command', [body.site.id, told.body.command], { ...row, state: 'failed', value: 'there is no such message' });
+  });
+  expect((await client.get(`${site}/commands`)).body.items).toMatchObject([{ state: 'failed', value: 'there is no such message' }]);
   end();
   here.world.time += 91_000; // the session of the uplink has not said for so long that it lives
   expect((await client.get(site)).body).toMatchObject({ state: 'offline', word: 'Offline: mail goes on, changes wait' });

@@ -4,6 +4,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { limits } from '../../../actors/limits.ts';
 import { parseClaim } from '../../../uplink/claim.ts';
+import { sweep } from '../../../uplink/portal/identity/sweep.ts';
 import { ordered } from '../../../uplink/portal/kinds.ts';
 import { type Client, type House, house, passphrase } from './house.ts';
 
@@ -62,6 +63,7 @@ test('D1: of twenty edits at once none is lost', async () => {
   );
   const done = many.filter(({ status }) => status === 201);
   expect(many.filter(({ status }) => status !== 201 && status !== 503)).toEqual([]);
+  expect(done.length).toBeGreaterThan(10);
   expect((await owner.get(`${site}/aliases`)).body.items).toHaveLength(done.length);
   expect(new Set(done.map(({ body }) => body.wantedRev)).size).toBe(done.length);
 });
@@ -182,7 +184,23 @@ test('a repeated request with one key is done once, also when both come at once'
   await first();
   const send = (key: string, body: unknown) => owner.post(`${site}/aliases`, body, { headers: { 'Idempotency-Key': key } });
   const body = { address: 'info@example.org', to: ['ann@example.org'] };
+  // both look before either writes
+  const { records } = here.portal as { records: { get: House['portal']['records']['get'] } };
+  const real = records.get;
+  const looked: (() => void)[] = [];
+  records.get = async (kind, ...at) => {
+    const found = await real(kind, ...at);
+    if (kind === 'idempotency' && looked.length < 2) {
+      await new Promise<void>((go) => {
+        looked.push(go);
+        if (looked.length === 2) for (const one of looked) one();
+      });
+    }
+    return found;
+  };
   const both = await Promise.all([send('one', body), send('one', body)]);
+  records.get = real;
+  expect(looked).toHaveLength(2);
   expect(both.map(({ status, body: answer }) => [status, answer])).toEqual([
     [201, { wantedRev: 3 }],
     [201, { wantedRev: 3 }],
@@ -204,6 +222,8 @@ test('a claim is for one day; a new one ends those before; a code of a machine i
   const before = await claims();
   const { body } = await owner.post(`${site}/claims`);
   expect(await claims()).toEqual([body.claim.id]);
+  await sweep(here.portal);
+  expect(await claims()).toEqual([body.claim.id]);
   expect(before).not.toContain(body.claim.id);
   expect(body.claim.expiresAt).toBe(here.world.time + limits.claimMs);
   const device = { signPublic: '', wrapPublic: '', secret: '', claim: '', address: '192.0.2.1', createdAt: 0, expiresAt: here.world.time + 1_000 };
@@ -214,4 +234,7 @@ test('a claim is for one day; a new one ends those before; a code of a machine i
   expect((await owner.post(`/organisations/${org}/devices`, { code: 'KTRW-9MXH', name: 'Rome' })).status).toBe(422);
   expect((await owner.delete(site)).status).toBe(204);
   expect((await owner.get(site)).status).toBe(404);
+  here.world.time += limits.claimMs;
+  await sweep(here.portal);
+  expect([await claims(), await here.count('claimOf'), await here.count('device')]).toEqual([[], 0, 0]);
 });

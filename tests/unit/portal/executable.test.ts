@@ -74,7 +74,37 @@ test('C1: the first owner comes in by the printed link, and everything survives 
     code: 1,
     errors: ["mailsite: nobody@example.org is nobody's address here: give that of an owner"],
   });
+  await joins(made.cookie, `/organisations/${org}/sites/${(site.body as unknown as { site: { id: string } }).site.id}`, claim.text);
   again.process.kill('SIGKILL');
   await again.process.exited;
   expect(mailsite(['check', '--deep', '--data', data])).toMatchObject({ code: 0 });
 });
+
+/** A machine takes the claim, and runs what the API was told. */
+async function joins(cookie: string | null, path: string, claim: string): Promise<void> {
+  const there = temporary();
+  await ask('POST', `${path}/domains`, cookie, { name: 'example.org' });
+  await ask('POST', `${path}/accounts`, cookie, { address: 'ann@example.org', password: passphrase });
+  expect(mailsite(['join', claim, '--data', there])).toMatchObject({ code: 0 });
+  const site = Bun.spawn([executable, 'run', '--data', there, '--listen', '127.0.0.1', '--port-offset', '28200'], { stdout: 'ignore', stderr: 'inherit' });
+  try {
+    const runs = async (rev: number): Promise<void> => {
+      for (let i = 0; i < 200; i++) {
+        if ((await ask('GET', path, cookie)).body['runningRev'] === rev) return;
+        await Bun.sleep(50);
+      }
+      throw new Error(`the site does not run rev ${rev}: ${JSON.stringify((await ask('GET', path, cookie)).body)}`);
+    };
+    await runs(2);
+    expect((await ask('GET', path, cookie)).body).toMatchObject({ state: 'online', word: 'All well', status: 'applied', host: 'mail.example.org' });
+    expect((await ask('GET', `${path}/overview`, cookie)).body).toMatchObject({ live: true, facts: { host: 'mail.example.org', accounts: 1 } });
+    const changed = await ask('POST', `${path}/aliases`, cookie, { address: 'info@example.org', to: ['ann@example.org'] });
+    expect(changed.body).toEqual({ wantedRev: 3 });
+    await runs(3);
+    expect((await ask('POST', `${path}/claims`, cookie)).status).toBe(409);
+  } finally {
+    site.kill('SIGKILL');
+    await site.exited;
+  }
+  expect(mailsite(['check', '--deep', '--data', there])).toMatchObject({ code: 0 });
+}

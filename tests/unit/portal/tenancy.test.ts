@@ -20,6 +20,7 @@ const matrix: Readonly<Record<string, string>> = {
   'GET /organisations/{org}/tokens': 'oa--- t',
   'POST /organisations/{org}/tokens': 'oa---',
   'DELETE /organisations/{org}/tokens/{token}': 'oa---',
+  'GET /organisations/{org}/alarms': 'oa-hr t',
   'GET /organisations/{org}/audit': 'oa--r t',
   'GET /organisations/{org}/audit/proof': 'oa--r t',
   'GET /organisations/{org}/audit/export': 'oa--r t',

@@ -37,9 +37,13 @@ export async function attempt(portal: Portal, address: string, login: string | n
     for (const { key, was } of live) tx.put('attempts', [key], { count: was.count + 1, since: was.since });
     return true;
   });
-  if (!may) return 'throttled';
+  const refuse = <V extends Verdict>(reason: V): V => {
+    portal.world.log('auth.failed', { protocol: 'portal', remote: address, login: login ?? '', reason });
+    return reason;
+  };
+  if (!may) return refuse('throttled');
   const proved = await prove();
-  if (proved === false) return 'wrong';
+  if (proved === false) return refuse('wrong');
   await portal.records.transact(async (tx) => {
     for (const { key, login: own } of counted) {
       const was = await tx.get('attempts', key);

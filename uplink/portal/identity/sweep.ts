@@ -1,4 +1,4 @@
-// Removes what has ended: sessions, challenges, invitations, counted guesses, kept answers, codes of machines. Nothing depends
+// Removes what has ended: sessions, challenges, invitations, counted guesses, kept answers, claims, codes of machines. Nothing depends
 // on it: each of them is worth nothing after its end.
 
 import { limits } from '../../../actors/limits.ts';
@@ -26,6 +26,12 @@ const rules = [
   rule({ kind: 'challenge', ended: (row, now) => row.expiresAt <= now }),
   rule({ kind: 'attempts', ended: (row, now) => row.since + limits.authWindowMs <= now }),
   rule({ kind: 'idempotency', ended: (row, now) => row.expiresAt <= now }),
+  // one that was taken is kept for a while: its machine may ask again for the answer that it lost
+  rule({
+    kind: 'claim',
+    ended: (row, now) => row.expiresAt + (row.usedBy === '' ? 0 : limits.claimKeptMs) <= now,
+    also: (tx, id) => tx.remove('claimOf', id[1] as string),
+  }),
   rule({ kind: 'device', ended: (row, now) => row.expiresAt <= now }),
   rule({ kind: 'invitation', ended: (row, now) => row.expiresAt <= now, also: (tx, _, row) => tx.remove('invitationBySecret', row.secretHash) }),
 ];

@@ -5,6 +5,7 @@
 import type { EnrolAnswer, EnrolAsk } from '../../enrol.ts';
 import { answerMac, askMac, macHolds } from '../../enrol.ts';
 import { alarm } from '../alarm.ts';
+import { append } from '../identity/audit.ts';
 import { signerFor } from '../identity.ts';
 import type { RecordOf } from '../kinds.ts';
 import type { Portal } from '../process.ts';
@@ -67,6 +68,8 @@ async function take(
   }
   const { signPublic, wrapPublic } = ask;
   tx.put('machine', [claim.site, machine], { signPublic, wrapPublic, epoch, state: 'active', sessionCounter: 0, offered: 0, enrolledAt: now, seenAt: now });
+  const told = { actor: `machine ${machine}`, auth: 'claim', address: '', action: 'site.enrol', target: site.name, detail: `epoch ${epoch}` };
+  await append(tx, organisation, { at: now, ...told });
   tx.put('claim', [organisation, ask.claim], { ...claim, usedBy: signPublic, machine });
   tx.put('site', [organisation, claim.site], { ...site, state: 'active', epoch, machine, online: false, since: now, seenAt: now });
   world.log('portal.enrolled', { site: claim.site, machine, epoch });

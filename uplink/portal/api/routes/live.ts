@@ -33,7 +33,14 @@ const commandAnswer = (id: string, row: RecordOf<'command'>): z.input<typeof sha
   const { name, args, state, value, by, at, notAfter, endedAt } = row;
   return { id, name, args: jsonOf(args), state, value: jsonOf(value), by, at, notAfter, endedAt };
 };
-const jsonOf = (text: string): unknown => (text === '' ? null : JSON.parse(text));
+/** What a site gave as a result: JSON, or a sentence. */
+function jsonOf(text: string): unknown {
+  try {
+    return text === '' ? null : JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
 
 /** Gives the site of the path a command, in the transaction that tells the log. */
 function give(call: SiteCall, name: string, args: Readonly<Record<string, unknown>>, detail: string): Promise<{ command: string }> {

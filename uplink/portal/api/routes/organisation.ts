@@ -11,7 +11,7 @@ import { mayGive, newToken, type Role } from '../../identity/token.ts';
 import { ordered } from '../../kinds.ts';
 import type { Transaction } from '../../records.ts';
 import { conflict, forbidden, invalid, notFound, Problem } from '../problem.ts';
-import { admins, auditors, members, nothing, open, type TenantCall, tenant } from '../route.ts';
+import { admins, auditors, members, nothing, open, siteWide, type TenantCall, tenant } from '../route.ts';
 import * as shape from '../shapes.ts';
 import { signedIn, signIn, wrong } from '../signed.ts';
 import { goodPassword } from './session.ts';
@@ -300,7 +300,21 @@ const programs = [
   }),
 ] as const;
 
+const alarmRow = z.strictObject({ id: z.string(), at: shape.time, site: z.string(), name: z.string(), detail: z.string() });
+
 const audited = [
+  tenant('GET', '/organisations/{org}/alarms', {
+    about: 'What somebody should look at, newest first: a second machine on a claim, a copy of a machine.',
+    who: siteWide,
+    query: shape.page,
+    answer: shape.listOf(alarmRow),
+    async handle({ portal: { records }, organisation: org, query }) {
+      const after = query.after === undefined ? {} : { after: [org, query.after] };
+      const rows = await records.list('alarm', [org], { reverse: true, limit: query.limit + 1, ...after });
+      const items = rows.slice(0, query.limit).map(({ id, body }) => ({ id: id[1] as string, ...body }));
+      return { items, next: rows.length > items.length ? (items.at(-1)?.id ?? null) : null };
+    },
+  }),
   tenant('GET', '/organisations/{org}/audit', {
     about: 'What was done, by whom, newest first.',
     who: auditors,
