@@ -84,6 +84,7 @@ export const english = {
     pickOne: (name: string) => `Pick ${name}`,
     actions: 'Actions',
     picked: (n: number) => `${n} picked`,
+    more: 'Show more',
     pickAll: 'Pick all',
     pickNone: 'Pick none',
     nothing: (filter: string) => (filter === '' ? 'Nothing to show here' : `Nothing matches “${filter}”`),

@@ -146,7 +146,7 @@ export function Loading({ rows = 4 }: { readonly rows?: number }): ReactNode {
   );
 }
 interface AwaitProps<T> {
-  readonly of: { readonly value: T | undefined; readonly trouble: Trouble | undefined; readonly reload: () => void };
+  readonly of: { readonly value: T | undefined; readonly trouble: Trouble | undefined; readonly reload: () => void; readonly more?: (() => void) | undefined };
   readonly rows?: number;
   readonly children: (value: T) => ReactNode;
 }
@@ -157,6 +157,11 @@ export function Await<T>({ of, rows, children }: AwaitProps<T>): ReactNode {
     <>
       <TroubleNotice trouble={of.trouble} onRetry={of.reload} />
       {children(of.value)}
+      {of.more !== undefined && (
+        <Button className="more" onPress={of.more}>
+          {text.table.more}
+        </Button>
+      )}
     </>
   );
 }
