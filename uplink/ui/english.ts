@@ -92,6 +92,7 @@ export const english = {
   confirm: { type: (word: string) => `To go on, type ${word}`, keep: 'Keep it' },
   trouble: {
     retry: 'Try again',
+    changed: (was: string, now: string) => (was === '' ? `is now ${now}` : now === '' ? `was ${was}, and is gone` : `was ${was}, is now ${now}`),
     unreachable: 'The portal does not answer',
     unreachableNext: 'The network is down, or the portal is starting again. Your sites deliver mail without it. Try again in a moment.',
     odd: (status: number) => `The portal answered ${status}`,
@@ -214,6 +215,7 @@ export const english = {
     parked: (ago: string) => `newest snapshot ${ago}`,
     selfSigned: 'self-signed: programs will warn',
     renewed: 'renews itself in time',
+    late: 'should have been renewed: see Activity',
     disk: 'Disk',
     free: (size: string) => `${size} free`,
     used: (size: string) => `${size} used by mail`,
@@ -221,6 +223,7 @@ export const english = {
     mailSize: (size: string) => `${size} of mail`,
     inDomains: (n: number) => `in ${n} domain${s(n)}`,
     revInForce: (rev: number) => `${rev}, as wanted`,
+    revRefused: (running: number, wanted: number) => `${running}; ${wanted} was refused`,
     revComing: (running: number, wanted: number) => `${running}; ${wanted} is on its way`,
     host: 'Host name',
     program: 'Program',

@@ -111,6 +111,15 @@ export function TroubleNotice({ trouble, onRetry }: { readonly trouble: Trouble 
   return (
     <Notice tone="bad" title={trouble.title} action={onRetry && <Button onPress={onRetry}>{text.trouble.retry}</Button>}>
       {trouble.detail}
+      {trouble.problem?.changed !== undefined && (
+        <ul>
+          {trouble.problem.changed.slice(0, 8).map(({ path, was, now }) => (
+            <li key={path}>
+              <code>{path}</code> {text.trouble.changed(JSON.stringify(was) ?? '', JSON.stringify(now) ?? '')}
+            </li>
+          ))}
+        </ul>
+      )}
       {trouble.errors.length > 0 && (
         <ul>
           {trouble.errors.map((error) => (

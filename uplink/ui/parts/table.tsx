@@ -25,16 +25,18 @@ interface TableProps<T> {
   readonly picked?: ReadonlySet<string> | undefined;
   readonly onPick?: ((key: string, on: boolean) => void) | undefined;
   readonly pickLabel?: (row: T) => string;
+  /** Fits a phone as it is. */
+  readonly slim?: boolean;
   /** What stands at the end of a row: buttons. */
   readonly tail?: ((row: T) => ReactNode) | undefined;
 }
 
-export function Table<T>({ label, rows, columns, keyOf, to, picked, onPick, pickLabel, tail }: TableProps<T>): ReactNode {
+export function Table<T>({ label, rows, columns, keyOf, to, picked, onPick, pickLabel, tail, slim }: TableProps<T>): ReactNode {
   const body = useRef<HTMLTableSectionElement>(null);
   useWalking(body);
   const [first, ...others] = columns;
   return (
-    <div className="tablebox">
+    <div className={slim ? 'tablebox tablebox-slim' : 'tablebox'}>
       <table className="table">
         <caption className="hidden">{label}</caption>
         <thead>

@@ -91,6 +91,7 @@ function Revisions({ items }: { readonly items: readonly Revision[] }): ReactNod
         label={text.activity.revisions}
         rows={items}
         keyOf={(row) => String(row.rev)}
+        slim
         columns={[
           { label: text.activity.rev, cell: (row) => <span className="num strong">{row.rev}</span> },
           {

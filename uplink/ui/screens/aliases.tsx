@@ -76,7 +76,7 @@ function AliasTable({ rows }: { readonly rows: readonly Alias[] }): ReactNode {
         keyOf={(alias) => alias.address}
         to={(alias) => screen('aliases', alias.address)}
         columns={[
-          { label: text.aliases.address, cell: (alias) => <span className="strong">{alias.address}</span> },
+          { label: text.aliases.address, wide: true, cell: (alias) => <span className="strong">{alias.address}</span> },
           {
             label: text.aliases.to,
             wide: true,
@@ -115,7 +115,7 @@ function CatchAlls(): ReactNode {
         keyOf={(domain) => domain.name}
         to={(domain) => screen('domains', domain.name)}
         columns={[
-          { label: text.domains.name, cell: (domain) => `*@${domain.name}` },
+          { label: text.domains.name, wide: true, cell: (domain) => `*@${domain.name}` },
           {
             label: text.aliases.to,
             wide: true,
