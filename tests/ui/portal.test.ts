@@ -1,7 +1,7 @@
 // The web UI with a real portal, from the executable: its first owner comes in, makes a site and configures it before any
 // machine has joined, invites somebody, makes a token, sets up the second factor, goes, and comes back.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -11,6 +11,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { axeOf, complaintsOf, looks, openBrowser, openContext } from './browser.ts';
 
+const program = process.env['MAILSITE'] ?? 'dist/mailsite';
 const password = 'gravel lantern otter seventeen';
 let data: string;
 let portal: ChildProcess;
@@ -30,7 +31,6 @@ const freePort = (): Promise<number> =>
 beforeAll(async () => {
   data = mkdtempSync(join(tmpdir(), 'mailsite-ui-'));
   const listen = `127.0.0.1:${await freePort()}`;
-  const program = process.env['MAILSITE'] ?? 'dist/mailsite';
   // by another name than its address: passkeys and cookies belong to names
   portal = spawn(program, ['portal', '--data', data, '--listen', listen, '--url', `http://localhost:${listen.split(':')[1]}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -85,6 +85,46 @@ test('a site is made, and says what to paste', async () => {
   await page.getByText(/mailsite join ms1\./).waitFor();
   await page.getByText('Waiting for the machine').waitFor();
   expect(await axeOf(page)).toEqual([]);
+});
+
+/** The machine, as `mailsite run` on ports of its own. */
+const runSite = (there: string): ChildProcess =>
+  spawn(program, ['run', '--data', there, '--listen', '127.0.0.1', '--port-offset', '28400'], { stdio: ['ignore', 'ignore', 'inherit'] });
+const verified = (what: string): Promise<void> =>
+  page.locator('.changebar', { hasText: what }).locator('[aria-current=step]', { hasText: 'Verified' }).waitFor();
+
+test('the machine joins and appears; what is changed is verified by it; killed, it is locked, and takes the edit when it is back', async () => {
+  const claim = /mailsite join (ms1\.\S+)/.exec(await page.locator('.copyline').innerText())?.[1] as string;
+  const there = mkdtempSync(join(tmpdir(), 'mailsite-ui-site-'));
+  expect(spawnSync(program, ['join', claim, '--data', there]).status).toBe(0);
+  let site = runSite(there);
+  try {
+    await page.getByText('Linden House is here').waitFor();
+    await page.getByRole('link', { name: 'Add the first domain' }).click();
+    await page.getByLabel('Domain').fill('linden.example');
+    await page.keyboard.press('Enter');
+    await heading('linden.example');
+    await verified('Domain linden.example added');
+    await page.getByRole('link', { name: 'Accounts' }).click();
+    await page.getByRole('link', { name: 'Add an account' }).first().click();
+    await page.getByLabel('Address').fill('ann');
+    await page.getByRole('button', { name: 'Create the account' }).click();
+    await heading('ann@linden.example is on its way');
+    await verified('Account ann@linden.example added');
+    site.kill('SIGKILL');
+    await page.getByText(/Locked since \d\d:\d\d, running rev 2\./).waitFor({ timeout: 30_000 });
+    await page.getByRole('link', { name: 'Aliases' }).click();
+    await page.getByRole('link', { name: 'Add an alias' }).first().click();
+    await page.getByLabel('Address').fill('info@linden.example');
+    await page.getByLabel('Goes to').fill('ann@linden.example');
+    await page.getByRole('button', { name: 'Add the alias' }).click();
+    await page.getByText('Kept as rev 3').waitFor();
+    site = runSite(there);
+    await page.locator('.changebar [aria-current=step]', { hasText: 'Verified' }).waitFor({ timeout: 30_000 });
+  } finally {
+    site.kill('SIGKILL');
+    rmSync(there, { recursive: true, force: true });
+  }
 });
 
 test('somebody is invited, a token is made, and the audit tells of both', async () => {
