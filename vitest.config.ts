@@ -16,7 +16,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'long',
-          include: ['tests/{clients,crash,container,hostile}/**/*.test.ts'],
+          include: ['tests/{clients,crash,container,hostile,ui}/**/*.test.ts'],
           testTimeout: 600_000,
           hookTimeout: 600_000,
           fileParallelism: false,

@@ -12,7 +12,7 @@ set -u
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
 
-packages=(swaks libnet-ssleay-perl curl isync neomutt fetchmail postfix knot python3-dkim debootstrap systemd-container strace openssl iproute2 util-linux bsdutils)
+packages=(swaks libnet-ssleay-perl curl isync neomutt fetchmail postfix knot python3-dkim debootstrap systemd-container strace openssl iproute2 util-linux bsdutils chromium)
 kills=${MAILSITE_KILLS:-}
 # those with a clock of their own cannot wait for LMDB's thread
 units=unit/storage/,unit/snapshot/,unit/imap/
@@ -52,6 +52,7 @@ parts=(
   "lsm-snapshot   crash/snapshot.test.ts     MAILSITE_ENGINE=lsm MAILSITE_KILLS=${kills:-4}"
   'lsm-full       crash/full.test.ts         MAILSITE_ENGINE=lsm'
   "lsm-kill       crash/kill.test.ts         MAILSITE_ENGINE=lsm MAILSITE_KILLS=${kills:-40}"
+  'ui             ui/ui.test.ts'
   'compact        crash/compact.test.ts'
   'bare           container/bare.test.ts'
   'booted         container/booted.test.ts'

@@ -34,6 +34,7 @@ export interface Problem {
   readonly errors?: readonly { readonly path: string; readonly message: string }[];
   readonly needs?: 'totp';
   readonly wantedRev?: number;
+  readonly changed?: readonly { readonly path: string; readonly was: unknown; readonly now: unknown }[];
 }
 
 export type SiteState = 'waiting' | 'online' | 'offline' | 'superseded' | 'quarantined' | 'decommissioned';

@@ -4,11 +4,11 @@
 import { Dialog } from '@base-ui/react/dialog';
 import { type KeyboardEvent, type ReactNode, useEffect, useId, useMemo, useRef, useState } from 'react';
 import { flipTheme } from './appearance.ts';
-import type { Account, Domain, List, Site } from './contract.ts';
+import type { Account, Domain, Site } from './contract.ts';
 import { text } from './language.ts';
 import { placesOfOrg, placesOfSite } from './navigation.ts';
 import { Icon, type IconName } from './parts/icon.tsx';
-import { useResource } from './resource.ts';
+import { useList } from './resource.ts';
 import { may } from './rights.ts';
 import { go, useWhere } from './router.tsx';
 import { orgPath, screenOf, useVisitor } from './session.ts';
@@ -103,8 +103,8 @@ function useEntries(sites: readonly Site[], onSignOut: () => void, query: string
   const { path } = useWhere();
   const here = sites.find((s) => s.id === /^\/o\/[^/]+\/sites\/([^/]+)/.exec(path)?.[1]);
   const joined = here !== undefined && here.state !== 'waiting';
-  const accounts = useResource<List<Account>>(joined ? orgPath(member.id, 'sites', here.id, 'accounts') : null).value?.items;
-  const domains = useResource<List<Domain>>(joined && may(member, 'domains.see') ? orgPath(member.id, 'sites', here.id, 'domains') : null).value?.items;
+  const accounts = useList<Account>(joined ? orgPath(member.id, 'sites', here.id, 'accounts') : null).value?.items;
+  const domains = useList<Domain>(joined && may(member, 'domains.see') ? orgPath(member.id, 'sites', here.id, 'domains') : null).value?.items;
   const fixed = useMemo(() => {
     const to = (group: string, label: string, icon: IconName, address: string): Entry => ({ key: address, label, group, icon, run: () => go(address) });
     const base = (site: Site, ...parts: string[]): string => screenOf(member.id, 'sites', site.id, ...parts);

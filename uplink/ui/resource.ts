@@ -2,8 +2,9 @@
 // while a new one comes; a change that is told by the stream, or made here, asks again for what it touches and nobody shows
 // any more is forgotten; two who ask at once cost one request.
 
-import { useCallback, useEffect, useSyncExternalStore } from 'react';
+import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { ask, type Outcome, streamOf, type Trouble } from './api.ts';
+import type { List } from './contract.ts';
 import { after } from './clock.ts';
 
 interface Entry {
@@ -40,12 +41,40 @@ async function load(path: string): Promise<void> {
     return;
   }
   entry.busy = true;
-  const { value, trouble, etag }: Outcome<unknown> = await ask(path);
+  const { value, trouble, etag }: Outcome<unknown> = await fetched(path);
   entry.busy = false;
   set(entry, { value: trouble === undefined ? value : entry.state.value, trouble, loading: false, etag: etag ?? undefined });
   if (!entry.again) return;
   entry.again = false;
   await load(path);
+}
+
+/** `PATH#3`: the first three pages of a list, as one. */
+async function fetched(key: string): Promise<Outcome<unknown>> {
+  const [path = '', pages] = key.split('#');
+  if (pages === undefined) return ask(path);
+  const items: unknown[] = [];
+  let next: string | null | undefined;
+  for (let page = 0; page < Number(pages); page++) {
+    const mark = next == null ? '' : `&after=${encodeURIComponent(next)}`;
+    const { value, trouble } = await ask<List<unknown>>(`${path}${path.includes('?') ? '&' : '?'}limit=${PAGE}${mark}`);
+    if (value === undefined) return { ...(trouble && { trouble }) };
+    items.push(...value.items);
+    next = value.next;
+    if (next == null) break;
+  }
+  return { value: { items, next: next ?? null } };
+}
+const PAGE = 200; // as many as the portal gives at once
+
+/** A list by its pages. `more`: asks for one page more; undefined: there is none. */
+export function useList<T>(path: string | null): Known<List<T>> & { readonly reload: () => void; readonly more: (() => void) | undefined } {
+  const [pages, setPages] = useState(1);
+  const found = useResource<List<T>>(path === null ? null : `${path}#${pages}`);
+  const last = useRef<List<T>>(undefined); // is shown until the longer one, or the one that was narrowed, is here
+  if (found.value !== undefined) last.current = found.value;
+  const value = found.value ?? last.current;
+  return { ...found, value, more: value?.next == null ? undefined : () => setPages(pages + 1) };
 }
 
 /** What GET of `path` answers; null: ask nothing. */

@@ -3,18 +3,20 @@
 import { Dialog } from '@base-ui/react/dialog';
 import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from 'react';
 import { setTheme, useTheme } from './appearance.ts';
-import type { List, Membership, Session, Site } from './contract.ts';
+import { after } from './clock.ts';
+import type { Membership, Session, Site } from './contract.ts';
 import { text } from './language.ts';
 import { type Place, placesOfOrg, placesOfSite } from './navigation.ts';
 import { Icon, Mark } from './parts/icon.tsx';
 import { MenuButton } from './parts/menubutton.tsx';
 import { Prove } from './parts/prove.tsx';
 import { State, toneOf } from './parts/state.tsx';
-import { useResource } from './resource.ts';
+import { useList } from './resource.ts';
 import { go, Link, useWhere } from './router.tsx';
 import { orgPath, screenOf, useVisitor } from './session.ts';
 
-const Palette = lazy(async () => ({ default: (await import('./palette.tsx')).Palette }));
+const loadPalette = () => import('./palette.tsx');
+const Palette = lazy(async () => ({ default: (await loadPalette()).Palette }));
 const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent);
 
 export function Shell({ children, onSignOut }: { readonly children: ReactNode; readonly onSignOut: () => void }): ReactNode {
@@ -23,8 +25,9 @@ export function Shell({ children, onSignOut }: { readonly children: ReactNode; r
   const [drawer, setDrawer] = useState(false);
   const main = useRef<HTMLElement>(null);
   const { path } = useWhere();
-  const sites = useResource<List<Site>>(orgPath(member.id, 'sites')).value?.items ?? [];
+  const sites = useList<Site>(orgPath(member.id, 'sites')).value?.items ?? [];
   useShortcut(() => setPalette((open) => !open));
+  useEffect(() => after(1_500, () => void loadPalette()), []); // what is typed after the shortcut must find it there
   const first = useRef(true);
   useEffect(() => {
     if (!first.current) main.current?.focus({ preventScroll: true });

@@ -111,6 +111,15 @@ export function TroubleNotice({ trouble, onRetry }: { readonly trouble: Trouble 
   return (
     <Notice tone="bad" title={trouble.title} action={onRetry && <Button onPress={onRetry}>{text.trouble.retry}</Button>}>
       {trouble.detail}
+      {trouble.problem?.changed !== undefined && (
+        <ul>
+          {trouble.problem.changed.slice(0, 8).map(({ path, was, now }) => (
+            <li key={path}>
+              <code>{path}</code> {text.trouble.changed(JSON.stringify(was) ?? '', JSON.stringify(now) ?? '')}
+            </li>
+          ))}
+        </ul>
+      )}
       {trouble.errors.length > 0 && (
         <ul>
           {trouble.errors.map((error) => (
@@ -146,7 +155,7 @@ export function Loading({ rows = 4 }: { readonly rows?: number }): ReactNode {
   );
 }
 interface AwaitProps<T> {
-  readonly of: { readonly value: T | undefined; readonly trouble: Trouble | undefined; readonly reload: () => void };
+  readonly of: { readonly value: T | undefined; readonly trouble: Trouble | undefined; readonly reload: () => void; readonly more?: (() => void) | undefined };
   readonly rows?: number;
   readonly children: (value: T) => ReactNode;
 }
@@ -157,6 +166,11 @@ export function Await<T>({ of, rows, children }: AwaitProps<T>): ReactNode {
     <>
       <TroubleNotice trouble={of.trouble} onRetry={of.reload} />
       {children(of.value)}
+      {of.more !== undefined && (
+        <Button className="more" onPress={of.more}>
+          {text.table.more}
+        </Button>
+      )}
     </>
   );
 }

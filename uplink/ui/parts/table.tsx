@@ -25,16 +25,18 @@ interface TableProps<T> {
   readonly picked?: ReadonlySet<string> | undefined;
   readonly onPick?: ((key: string, on: boolean) => void) | undefined;
   readonly pickLabel?: (row: T) => string;
+  /** Fits a phone as it is. */
+  readonly slim?: boolean;
   /** What stands at the end of a row: buttons. */
   readonly tail?: ((row: T) => ReactNode) | undefined;
 }
 
-export function Table<T>({ label, rows, columns, keyOf, to, picked, onPick, pickLabel, tail }: TableProps<T>): ReactNode {
+export function Table<T>({ label, rows, columns, keyOf, to, picked, onPick, pickLabel, tail, slim }: TableProps<T>): ReactNode {
   const body = useRef<HTMLTableSectionElement>(null);
   useWalking(body);
   const [first, ...others] = columns;
   return (
-    <div className="tablebox">
+    <div className={slim ? 'tablebox tablebox-slim' : 'tablebox'}>
       <table className="table">
         <caption className="hidden">{label}</caption>
         <thead>
@@ -89,7 +91,9 @@ function Opens({ to, children }: { readonly to: string; readonly children: React
   );
 }
 
-const handle = (row: Element | null | undefined): HTMLElement | null => row?.querySelector<HTMLElement>('.rowlink, [data-walk], a, button') ?? null;
+/** What of a row is focused: its box when one walks boxes, else what opens it. */
+const handle = (row: Element | null | undefined, boxes = false): HTMLElement | null =>
+  (boxes ? null : row?.querySelector<HTMLElement>('.rowlink')) ?? row?.querySelector<HTMLElement>('[data-walk], a, button') ?? null;
 
 /** Arrows, Home and End go from row to row. */
 function walk(event: KeyboardEvent<HTMLTableSectionElement>): void {
@@ -101,7 +105,7 @@ function walk(event: KeyboardEvent<HTMLTableSectionElement>): void {
     Home: event.currentTarget.firstElementChild,
     End: event.currentTarget.lastElementChild,
   };
-  const target = handle(to[event.key]);
+  const target = handle(to[event.key], event.target instanceof HTMLInputElement);
   if (target === null) return;
   event.preventDefault();
   target.focus();

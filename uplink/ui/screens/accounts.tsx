@@ -3,7 +3,7 @@
 import { type ReactNode, useMemo, useState } from 'react';
 import { strongPassword } from '../chance.ts';
 import { count, size } from '../clock.ts';
-import type { Account, Domain, List } from '../contract.ts';
+import type { Account, Domain } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button, LinkButton } from '../parts/button.tsx';
 import { CopyLine } from '../parts/copy.tsx';
@@ -12,7 +12,7 @@ import { SearchBox } from '../parts/searchbox.tsx';
 import { Await, Empty, Notice, Page, TroubleNotice } from '../parts/page.tsx';
 import { State } from '../parts/state.tsx';
 import { Table } from '../parts/table.tsx';
-import { useResource } from '../resource.ts';
+import { useList } from '../resource.ts';
 import { mayDomain } from '../rights.ts';
 import { useEdit, useMay, useSite, useVisitor, useWork } from '../session.ts';
 
@@ -21,7 +21,9 @@ export function Accounts(): ReactNode {
   const allowed = useMay();
   const { member } = useVisitor();
   const [filter, setFilter] = useState('');
-  const accounts = useResource<List<Account>>(api('accounts'));
+  const [large, setLarge] = useState(false); // then the portal looks for what is typed
+  const accounts = useList<Account>(`${api('accounts')}${large && filter.trim() !== '' ? `?q=${encodeURIComponent(filter.trim())}` : ''}`);
+  if (!large && accounts.more !== undefined) setLarge(true);
   const add = allowed('accounts.edit') ? (
     <LinkButton to={screen('accounts', 'new')} look="primary" icon="plus">
       {text.accounts.add}
@@ -35,7 +37,7 @@ export function Accounts(): ReactNode {
     <Page title={text.nav.site.accounts} lead={text.accounts.lead} actions={add}>
       <Await of={accounts}>
         {({ items }) =>
-          items.length === 0 ? (
+          items.length === 0 && filter === '' ? (
             <Empty icon="accounts" title={text.accounts.empty} action={add}>
               {text.accounts.emptyText}
             </Empty>
@@ -119,7 +121,7 @@ export function NewAccount(): ReactNode {
   const { api, screen } = useSite();
   const { member } = useVisitor();
   const edit = useEdit();
-  const domains = (useResource<List<Domain>>(api('domains')).value?.items ?? []).filter((d) => d.aliasOf === null && mayDomain(member, d.name));
+  const domains = (useList<Domain>(api('domains')).value?.items ?? []).filter((d) => d.aliasOf === null && mayDomain(member, d.name));
   const [local, setLocal] = useState('');
   const [domain, setDomain] = useState('');
   const [name, setName] = useState('');

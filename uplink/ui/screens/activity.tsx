@@ -2,20 +2,20 @@
 
 import type { ReactNode } from 'react';
 import { ago, count, fullMoment, moment, size } from '../clock.ts';
-import type { List, Revision, SiteEvent } from '../contract.ts';
+import type { Revision, SiteEvent } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button } from '../parts/button.tsx';
 import { Help } from '../parts/help.tsx';
 import { Await, Card, Empty, Page, Section, TroubleNotice } from '../parts/page.tsx';
 import { Badge } from '../parts/state.tsx';
 import { Table } from '../parts/table.tsx';
-import { useResource } from '../resource.ts';
+import { useList } from '../resource.ts';
 import { useEdit, useMay, useSite, useWork } from '../session.ts';
 
 export function Activity(): ReactNode {
   const { api } = useSite();
-  const events = useResource<List<SiteEvent>>(api('events'));
-  const revisions = useResource<List<Revision>>(api('document', 'revisions'));
+  const events = useList<SiteEvent>(api('events'));
+  const revisions = useList<Revision>(api('document', 'revisions'));
   return (
     <Page title={text.nav.site.activity} lead={text.activity.lead}>
       <div className="columns">
@@ -91,6 +91,7 @@ function Revisions({ items }: { readonly items: readonly Revision[] }): ReactNod
         label={text.activity.revisions}
         rows={items}
         keyOf={(row) => String(row.rev)}
+        slim
         columns={[
           { label: text.activity.rev, cell: (row) => <span className="num strong">{row.rev}</span> },
           {

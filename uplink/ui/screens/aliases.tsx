@@ -2,7 +2,7 @@
 // Taking one away loses no mail, so nobody is asked: it can be undone.
 
 import { type ReactNode, useMemo, useState } from 'react';
-import type { Alias, Domain, List } from '../contract.ts';
+import type { Alias, Domain } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button, IconButton, LinkButton } from '../parts/button.tsx';
 import { AreaField, TextField } from '../parts/field.tsx';
@@ -11,7 +11,7 @@ import { Await, Empty, Loading, Page, Section, TroubleNotice } from '../parts/pa
 import { SearchBox } from '../parts/searchbox.tsx';
 import { Badge } from '../parts/state.tsx';
 import { Table } from '../parts/table.tsx';
-import { useResource } from '../resource.ts';
+import { useList, useResource } from '../resource.ts';
 import { mayDomain } from '../rights.ts';
 import { go, useParam } from '../router.tsx';
 import { useEdit, useMay, useSite, useVisitor, useWork } from '../session.ts';
@@ -23,7 +23,9 @@ export function Aliases(): ReactNode {
   const { member } = useVisitor();
   const allowed = useMay();
   const [filter, setFilter] = useState('');
-  const aliases = useResource<List<Alias>>(api('aliases'));
+  const [large, setLarge] = useState(false); // then the portal looks for what is typed
+  const aliases = useList<Alias>(`${api('aliases')}${large && filter.trim() !== '' ? `?q=${encodeURIComponent(filter.trim())}` : ''}`);
+  if (!large && aliases.more !== undefined) setLarge(true);
   const add = allowed('aliases.edit') ? (
     <LinkButton to={screen('aliases', 'new')} look="primary" icon="plus">
       {text.aliases.add}
@@ -40,7 +42,7 @@ export function Aliases(): ReactNode {
     <Page title={text.nav.site.aliases} lead={text.aliases.lead} actions={add}>
       <Await of={aliases}>
         {({ items }) =>
-          items.length === 0 ? (
+          items.length === 0 && filter === '' ? (
             <Empty icon="aliases" title={text.aliases.empty} action={add}>
               {text.aliases.emptyText}
             </Empty>
@@ -63,7 +65,7 @@ function AliasTable({ rows }: { readonly rows: readonly Alias[] }): ReactNode {
   const { api, screen } = useSite();
   const allowed = useMay()('aliases.edit');
   const edit = useEdit();
-  const local = new Set((useResource<List<Domain>>(api('domains')).value?.items ?? []).map((d) => d.name));
+  const local = new Set((useList<Domain>(api('domains')).value?.items ?? []).map((d) => d.name));
   const remove = useWork((address: string) => edit({ path: api('aliases', address), method: 'DELETE', what: text.aliases.removed(address) }));
   return (
     <>
@@ -74,7 +76,7 @@ function AliasTable({ rows }: { readonly rows: readonly Alias[] }): ReactNode {
         keyOf={(alias) => alias.address}
         to={(alias) => screen('aliases', alias.address)}
         columns={[
-          { label: text.aliases.address, cell: (alias) => <span className="strong">{alias.address}</span> },
+          { label: text.aliases.address, wide: true, cell: (alias) => <span className="strong">{alias.address}</span> },
           {
             label: text.aliases.to,
             wide: true,
@@ -103,7 +105,7 @@ function AliasTable({ rows }: { readonly rows: readonly Alias[] }): ReactNode {
 function CatchAlls(): ReactNode {
   const { api, screen } = useSite();
   const allowed = useMay();
-  const domains = useResource<List<Domain>>(allowed('domains.see') ? api('domains') : null).value?.items ?? [];
+  const domains = useList<Domain>(allowed('domains.see') ? api('domains') : null).value?.items ?? [];
   if (domains.length === 0) return null;
   return (
     <Section title={text.aliases.catchAlls} beside={<Help term="catchAll" />} about={text.aliases.catchAllsAbout}>
@@ -113,7 +115,7 @@ function CatchAlls(): ReactNode {
         keyOf={(domain) => domain.name}
         to={(domain) => screen('domains', domain.name)}
         columns={[
-          { label: text.domains.name, cell: (domain) => `*@${domain.name}` },
+          { label: text.domains.name, wide: true, cell: (domain) => `*@${domain.name}` },
           {
             label: text.aliases.to,
             wide: true,

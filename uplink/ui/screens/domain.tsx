@@ -12,7 +12,7 @@ import { Help } from '../parts/help.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { Await, Facts, Loading, Notice, Page, Section, TroubleNotice } from '../parts/page.tsx';
 import { Badge, State } from '../parts/state.tsx';
-import { useResource } from '../resource.ts';
+import { useList, useResource } from '../resource.ts';
 import { go, useParam } from '../router.tsx';
 import { useEdit, useMay, useSite, useWork } from '../session.ts';
 import { aliasesOf } from './domains.tsx';
@@ -128,8 +128,8 @@ type Mode = 'own' | 'alias';
 function Rules({ domain }: { readonly domain: Domain }): ReactNode {
   const { api } = useSite();
   const edit = useEdit();
-  const domains = useResource<List<Domain>>(api('domains')).value?.items ?? [];
-  const accounts = useResource<List<Account>>(api('accounts')).value?.items ?? [];
+  const domains = useList<Domain>(api('domains')).value?.items ?? [];
+  const accounts = useList<Account>(api('accounts')).value?.items ?? [];
   const others = domains.filter((d) => d.name !== domain.name && d.aliasOf === null);
   const [mode, setMode] = useState<Mode>(domain.aliasOf === null ? 'own' : 'alias');
   const [aliasOf, setAliasOf] = useState(domain.aliasOf ?? '');
@@ -220,8 +220,8 @@ function Removal({ domain }: { readonly domain: Domain }): ReactNode {
   const { api, screen } = useSite();
   const edit = useEdit();
   const [asking, setAsking] = useState(false);
-  const accounts = useResource<List<Account>>(api('accounts')).value?.items ?? [];
-  const aliases = useResource<List<Alias>>(api('aliases')).value?.items ?? [];
+  const accounts = useList<Account>(api('accounts')).value?.items ?? [];
+  const aliases = useList<Alias>(api('aliases')).value?.items ?? [];
   const here = accounts.filter((account) => account.address.endsWith(`@${domain.name}`)).length;
   return (
     <Section title={text.domains.removal} about={text.domains.removalAbout(here, aliasesOf(aliases, domain.name))}>

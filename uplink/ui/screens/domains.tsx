@@ -1,20 +1,20 @@
 // The domains of a site, and adding one: its name, then (screens/domain.tsx) the records to publish.
 
 import { type ReactNode, useState } from 'react';
-import type { Alias, Domain, List } from '../contract.ts';
+import type { Alias, Domain } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button, LinkButton } from '../parts/button.tsx';
 import { TextField } from '../parts/field.tsx';
 import { Await, Empty, Page, TroubleNotice } from '../parts/page.tsx';
 import { Table } from '../parts/table.tsx';
-import { useResource } from '../resource.ts';
+import { useList } from '../resource.ts';
 import { go } from '../router.tsx';
 import { useEdit, useMay, useSite, useWork } from '../session.ts';
 
 export function Domains(): ReactNode {
   const { api, screen } = useSite();
   const allowed = useMay();
-  const domains = useResource<List<Domain>>(api('domains'));
+  const domains = useList<Domain>(api('domains'));
   const add = allowed('domains.edit') ? (
     <LinkButton to={screen('domains', 'new')} look="primary" icon="plus">
       {text.domains.add}

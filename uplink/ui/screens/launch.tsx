@@ -4,14 +4,14 @@
 import { type FormEvent, type ReactNode, useState } from 'react';
 import { ask } from '../api.ts';
 import { ago, ahead, count, fullMoment, size } from '../clock.ts';
-import type { Claim, List, Snapshot } from '../contract.ts';
+import type { Claim, Snapshot } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button } from '../parts/button.tsx';
 import { CopyLine } from '../parts/copy.tsx';
 import { TextField } from '../parts/field.tsx';
 import { Help } from '../parts/help.tsx';
 import { Await, Card, Facts, Notice, Page, Section, TroubleNotice } from '../parts/page.tsx';
-import { useResource } from '../resource.ts';
+import { useList } from '../resource.ts';
 import { useParam } from '../router.tsx';
 import { useSite, useWork } from '../session.ts';
 import { isProven } from './snapshots.tsx';
@@ -19,7 +19,7 @@ import { isProven } from './snapshots.tsx';
 export function Launch(): ReactNode {
   const name = useParam('snapshot');
   const { api, screen } = useSite();
-  const snapshots = useResource<List<Snapshot>>(api('snapshots'));
+  const snapshots = useList<Snapshot>(api('snapshots'));
   return (
     <Page
       title={text.launch.title}

@@ -3,7 +3,7 @@
 import { type ReactNode, useState } from 'react';
 import { ask } from '../api.ts';
 import { dayOf } from '../clock.ts';
-import type { List, Member, Role } from '../contract.ts';
+import type { Member, Role } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button, IconButton } from '../parts/button.tsx';
 import { Confirm } from '../parts/confirm.tsx';
@@ -13,7 +13,7 @@ import { Help } from '../parts/help.tsx';
 import { Await, Card, Page, Section, TroubleNotice } from '../parts/page.tsx';
 import { Badge } from '../parts/state.tsx';
 import { Table } from '../parts/table.tsx';
-import { refresh, useResource } from '../resource.ts';
+import { refresh, useList } from '../resource.ts';
 import { orgPath, useMay, useVisitor, useWork } from '../session.ts';
 
 const roles: readonly Role[] = ['owner', 'admin', 'domain admin', 'helpdesk', 'read-only'];
@@ -23,7 +23,7 @@ const givable = (own: Role): readonly Role[] => (own === 'owner' ? roles : roles
 export function Members(): ReactNode {
   const { member } = useVisitor();
   const allowed = useMay()('members.edit');
-  const members = useResource<List<Member>>(orgPath(member.id, 'members'));
+  const members = useList<Member>(orgPath(member.id, 'members'));
   return (
     <Page title={text.nav.org.members} beside={<Help term="role" />} lead={text.members.lead}>
       <Await of={members}>{({ items }) => <MemberTable items={items} />}</Await>
@@ -38,7 +38,10 @@ function MemberTable({ items }: { readonly items: readonly Member[] }): ReactNod
   const [leaving, setLeaving] = useState<Member>();
   const path = orgPath(member.id, 'members');
   const change = useWork(async (row: Member, role: Role) => {
-    const { trouble } = await ask(orgPath(member.id, 'members', row.person), { method: 'PATCH', body: { role, domains: row.domains } });
+    const { trouble } = await ask(orgPath(member.id, 'members', row.person), {
+      method: 'PATCH',
+      body: { role, domains: role === 'domain admin' ? row.domains : [] },
+    });
     refresh(path);
     return trouble;
   });

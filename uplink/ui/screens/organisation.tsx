@@ -3,7 +3,7 @@
 import { type ReactNode, useState } from 'react';
 import { ask } from '../api.ts';
 import { moment } from '../clock.ts';
-import type { AuditRow, List } from '../contract.ts';
+import type { AuditRow } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button } from '../parts/button.tsx';
 import { TextField } from '../parts/field.tsx';
@@ -11,7 +11,7 @@ import { Help } from '../parts/help.tsx';
 import { Await, Empty, Page, Section, TroubleNotice } from '../parts/page.tsx';
 import { SearchBox } from '../parts/searchbox.tsx';
 import { Table } from '../parts/table.tsx';
-import { useResource } from '../resource.ts';
+import { useList } from '../resource.ts';
 import type { Right } from '../rights.ts';
 import { type Route, Routes } from '../router.tsx';
 import { orgPath, useMay, useVisitor, useWork } from '../session.ts';
@@ -42,7 +42,7 @@ export function Organisation(): ReactNode {
 function Audit(): ReactNode {
   const { member } = useVisitor();
   const [filter, setFilter] = useState('');
-  const audit = useResource<List<AuditRow>>(orgPath(member.id, 'audit'));
+  const audit = useList<AuditRow>(orgPath(member.id, 'audit'));
   return (
     <Page title={text.nav.org.audit} beside={<Help term="audit" />} lead={text.audit.lead}>
       <Await of={audit} rows={8}>

@@ -28,7 +28,7 @@ export function Overview(): ReactNode {
       lead={
         <span className="headline">
           <State tone={tone}>{site.word}</State>
-          <span className="faint">{site.because || (tone === 'good' ? text.overview.nothing : '')}</span>
+          <span className="faint">{(site.errors.length === 0 && site.because) || (tone === 'good' ? text.overview.nothing : '')}</span>
         </span>
       }
       actions={<Freshness overview={overview.value} />}
@@ -138,7 +138,7 @@ function Tiles({ site, facts }: { readonly site: Site; readonly facts: SiteFacts
         label={text.terms.certificate.name}
         term="certificate"
         value={days === null ? '–' : text.time.days(days)}
-        about={facts.certificate?.selfSigned ? text.overview.selfSigned : text.overview.renewed}
+        about={facts.certificate?.selfSigned ? text.overview.selfSigned : days !== null && days < 10 ? text.overview.late : text.overview.renewed}
         tone={days !== null && days < 10 ? 'warn' : undefined}
       />
       <Tile
@@ -157,7 +157,12 @@ function Tiles({ site, facts }: { readonly site: Site; readonly facts: SiteFacts
 }
 
 function Running({ site, facts }: { readonly site: Site; readonly facts: SiteFacts }): ReactNode {
-  const rev = site.runningRev === site.wantedRev ? text.overview.revInForce(site.runningRev) : text.overview.revComing(site.runningRev, site.wantedRev);
+  const rev =
+    site.runningRev === site.wantedRev
+      ? text.overview.revInForce(site.runningRev)
+      : site.errors.length > 0
+        ? text.overview.revRefused(site.runningRev, site.wantedRev)
+        : text.overview.revComing(site.runningRev, site.wantedRev);
   const listeners = facts.listeners ?? [];
   return (
     <Facts

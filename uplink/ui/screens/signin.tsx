@@ -37,7 +37,7 @@ export function SignIn({ onEntered }: { readonly onEntered: () => Promise<void> 
   });
   if (needsCode)
     return (
-      <Entry title={text.signIn.codeTitle} lead={text.signIn.codeLead} onSubmit={() => void work.start()}>
+      <Entry key="code" title={text.signIn.codeTitle} lead={text.signIn.codeLead} onSubmit={() => void work.start()}>
         <TextField
           label={text.signIn.code}
           value={code}
@@ -59,7 +59,7 @@ export function SignIn({ onEntered }: { readonly onEntered: () => Promise<void> 
       </Entry>
     );
   return (
-    <Entry title={text.signIn.title} onSubmit={() => void work.start()}>
+    <Entry key="password" title={text.signIn.title} onSubmit={() => void work.start()}>
       <TextField label={text.signIn.email} type="email" value={email} onValue={setEmail} autoComplete="username webauthn" autoFocus required />
       <PasswordField label={text.signIn.password} value={password} onValue={setPassword} autoComplete="current-password" required />
       <TroubleNotice trouble={work.trouble ?? passkey.trouble} />

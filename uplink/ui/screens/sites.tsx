@@ -2,21 +2,21 @@
 
 import { type ReactNode, useCallback } from 'react';
 import { ago, count, span, now } from '../clock.ts';
-import type { List, Site } from '../contract.ts';
+import type { Site } from '../contract.ts';
 import { text } from '../language.ts';
 import { LinkButton } from '../parts/button.tsx';
 import { Help } from '../parts/help.tsx';
 import { Await, Empty, Page } from '../parts/page.tsx';
 import { State, toneOf } from '../parts/state.tsx';
 import { Table } from '../parts/table.tsx';
-import { refresh, useResource, useStream } from '../resource.ts';
+import { refresh, useList, useStream } from '../resource.ts';
 import { orgPath, screenOf, useMay, useVisitor } from '../session.ts';
 
 export function Sites(): ReactNode {
   const { member } = useVisitor();
   const allowed = useMay();
   const path = orgPath(member.id, 'sites');
-  const sites = useResource<List<Site>>(path);
+  const sites = useList<Site>(path);
   useStream(
     orgPath(member.id, 'stream'),
     useCallback(() => refresh(path), [path]),

@@ -3,14 +3,14 @@
 import type { ReactNode } from 'react';
 import { ask } from '../api.ts';
 import { ago, clockOf, count, dayOf, size, weekdayOf } from '../clock.ts';
-import type { List, Snapshot, Started } from '../contract.ts';
+import type { Snapshot, Started } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button, LinkButton } from '../parts/button.tsx';
 import { Help } from '../parts/help.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { Await, Empty, Page, TroubleNotice } from '../parts/page.tsx';
 import { Badge } from '../parts/state.tsx';
-import { refresh, useResource } from '../resource.ts';
+import { refresh, useList } from '../resource.ts';
 import { useMay, useSite, useWork } from '../session.ts';
 
 export const isProven = (snapshot: Snapshot): boolean => snapshot.proven !== '';
@@ -18,7 +18,7 @@ export const isProven = (snapshot: Snapshot): boolean => snapshot.proven !== '';
 export function Snapshots(): ReactNode {
   const { site, api } = useSite();
   const allowed = useMay();
-  const snapshots = useResource<List<Snapshot>>(api('snapshots'));
+  const snapshots = useList<Snapshot>(api('snapshots'));
   const take = useWork(async () => {
     const { trouble } = await ask<Started>(api('snapshots'), { method: 'POST' });
     refresh(api('snapshots'));

@@ -1,0 +1,189 @@
+// The web UI with a real portal, from the executable: its first owner comes in, makes a site and configures it before any
+// machine has joined, invites somebody, makes a token, sets up the second factor, goes, and comes back.
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createHmac } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { axeOf, complaintsOf, looks, openBrowser, openContext } from './browser.ts';
+
+const program = process.env['MAILSITE'] ?? 'dist/mailsite';
+const password = 'gravel lantern otter seventeen';
+let data: string;
+let portal: ChildProcess;
+let link: string;
+let browser: Browser;
+let page: Page;
+let complaints: string[];
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+
+beforeAll(async () => {
+  data = mkdtempSync(join(tmpdir(), 'mailsite-ui-'));
+  const listen = `127.0.0.1:${await freePort()}`;
+  // by another name than its address: passkeys and cookies belong to names
+  portal = spawn(program, ['portal', '--data', data, '--listen', listen, '--url', `http://localhost:${listen.split(':')[1]}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  link = await new Promise((resolve, reject) => {
+    let said = '';
+    portal.stdout?.on('data', (octets: Buffer) => {
+      said += octets.toString();
+      const found = /http:\/\/localhost\S+\/setup#\S+/.exec(said);
+      if (found !== null) resolve(found[0]);
+    });
+    portal.on('exit', () => reject(new Error(`the portal ended: ${said}`)));
+  });
+  browser = await openBrowser();
+  page = await (await openContext(browser, looks.light)).newPage();
+  page.setDefaultTimeout(15_000);
+  complaints = complaintsOf(page);
+});
+afterAll(async () => {
+  await browser?.close();
+  portal.kill('SIGKILL');
+  rmSync(data, { recursive: true, force: true });
+});
+
+/** RFC 6238 with six digits, SHA-1 and 30 seconds. */
+function codeOf(secret: string, at: number): string {
+  const bits = [...secret].map((c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join('');
+  const key = Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(at / 30_000)));
+  const hash = createHmac('sha1', key).update(step).digest();
+  return String((hash.readUInt32BE((hash[19] as number) & 15) & 0x7fff_ffff) % 1_000_000).padStart(6, '0');
+}
+const heading = (name: string | RegExp): Promise<void> => page.getByRole('heading', { level: 1, name }).waitFor();
+
+test('the first owner comes in by the link that the portal printed', async () => {
+  await page.goto(link);
+  await page.getByLabel('Organisation').fill('Linden Trust');
+  await page.getByLabel('Your name').fill('Mara Jensen');
+  await page.getByLabel('Your email address').fill('mara@linden.example');
+  await page.getByLabel('Password', { exact: true }).fill(password);
+  await page.getByRole('button', { name: 'Create the portal' }).click();
+  await heading('Sites');
+  await page.getByText('No site yet').waitFor();
+});
+
+test('a site is made, and says what to paste', async () => {
+  await page.getByRole('link', { name: 'Add a site' }).first().click();
+  await page.getByLabel('Name').fill('Linden House');
+  await page.keyboard.press('Enter');
+  await heading('Linden House');
+  await page.getByText(/mailsite join ms1\./).waitFor();
+  await page.getByText('Waiting for the machine').waitFor();
+  expect(await axeOf(page)).toEqual([]);
+});
+
+/** The machine, as `mailsite run` on ports of its own. */
+const runSite = (there: string): ChildProcess =>
+  spawn(program, ['run', '--data', there, '--listen', '127.0.0.1', '--port-offset', '28400'], { stdio: ['ignore', 'ignore', 'inherit'] });
+const verified = (what: string): Promise<void> =>
+  page.locator('.changebar', { hasText: what }).locator('[aria-current=step]', { hasText: 'Verified' }).waitFor();
+
+test('the machine joins and appears; what is changed is verified by it; killed, it is locked, and takes the edit when it is back', async () => {
+  const claim = /mailsite join (ms1\.\S+)/.exec(await page.locator('.copyline').innerText())?.[1] as string;
+  const there = mkdtempSync(join(tmpdir(), 'mailsite-ui-site-'));
+  expect(spawnSync(program, ['join', claim, '--data', there]).status).toBe(0);
+  let site = runSite(there);
+  try {
+    await page.getByText('Linden House is here').waitFor();
+    await page.getByRole('link', { name: 'Add the first domain' }).click();
+    await page.getByLabel('Domain').fill('linden.example');
+    await page.keyboard.press('Enter');
+    await heading('linden.example');
+    await verified('Domain linden.example added');
+    await page.getByRole('link', { name: 'Accounts' }).click();
+    await page.getByRole('link', { name: 'Add an account' }).first().click();
+    await page.getByLabel('Address').fill('ann');
+    await page.getByRole('button', { name: 'Create the account' }).click();
+    await heading('ann@linden.example is on its way');
+    await verified('Account ann@linden.example added');
+    site.kill('SIGKILL');
+    await page.getByText(/Locked since \d\d:\d\d, running rev 2\./).waitFor({ timeout: 30_000 });
+    await page.getByRole('link', { name: 'Aliases' }).click();
+    await page.getByRole('link', { name: 'Add an alias' }).first().click();
+    await page.getByLabel('Address').fill('info@linden.example');
+    await page.getByLabel('Goes to').fill('ann@linden.example');
+    await page.getByRole('button', { name: 'Add the alias' }).click();
+    await page.getByText('Kept as rev 3').waitFor();
+    site = runSite(there);
+    await page.locator('.changebar [aria-current=step]', { hasText: 'Verified' }).waitFor({ timeout: 30_000 });
+  } finally {
+    site.kill('SIGKILL');
+    rmSync(there, { recursive: true, force: true });
+  }
+});
+
+test('somebody is invited, a token is made, and the audit tells of both', async () => {
+  await page.getByRole('link', { name: 'Members' }).click();
+  await page.getByLabel('Email address').fill('sam@linden.example');
+  await page.getByLabel('Role', { exact: true }).selectOption('helpdesk');
+  await page.getByRole('button', { name: 'Make the link' }).click();
+  await page.getByText(/\/invitation#/).waitFor();
+  await page.getByRole('link', { name: 'API tokens' }).click();
+  await page.getByLabel('Name').fill('Dashboard');
+  await page.getByRole('button', { name: 'Make the token' }).click();
+  await page.getByText(/^\$?\s*mst_/).waitFor();
+  await page.getByRole('link', { name: 'Audit' }).click();
+  await page.getByText('Dashboard').first().waitFor();
+  await page.getByText('sam@linden.example').first().waitFor();
+});
+
+test('the second factor is set up, and asked for at the next sign-in', async () => {
+  await page.goto(`${new URL(page.url()).origin}${new URL(page.url()).pathname.replace(/\/audit$/, '/profile')}`);
+  await page.getByRole('button', { name: 'Set it up' }).click();
+  await page.getByRole('img', { name: 'The secret as a picture' }).waitFor();
+  const secret = await page.locator('.totp code').innerText();
+  await page.getByLabel('Code', { exact: true }).fill(codeOf(secret, Date.now()));
+  await page.getByRole('button', { name: 'Switch it on' }).click();
+  await page.locator('.codes').waitFor();
+  const recovery = await page.locator('.codes code').first().innerText();
+  await page.getByRole('button', { name: /profile, appearance, sign out/ }).click();
+  await page.getByRole('menuitem', { name: 'Sign out' }).click();
+  await page.getByLabel('Email address').fill('mara@linden.example');
+  await page.getByLabel('Password', { exact: true }).fill(password);
+  await page.keyboard.press('Enter');
+  await page.getByLabel('Code', { exact: true }).fill(recovery);
+  await page.keyboard.press('Enter');
+  await heading('Sites');
+  await page.getByText('Linden House').first().waitFor();
+});
+
+test('a passkey is made and signs in', async () => {
+  const session = await page.context().newCDPSession(page);
+  await session.send('WebAuthn.enable');
+  await session.send('WebAuthn.addVirtualAuthenticator', {
+    options: {
+      protocol: 'ctap2',
+      transport: 'internal',
+      hasResidentKey: true,
+      hasUserVerification: true,
+      isUserVerified: true,
+      automaticPresenceSimulation: true,
+    },
+  });
+  await page.getByRole('button', { name: /profile, appearance, sign out/ }).click();
+  await page.getByRole('menuitem', { name: 'Your profile' }).click();
+  await page.getByLabel('Name of the passkey').fill('Test key');
+  await page.getByRole('button', { name: 'Add a passkey' }).click();
+  await page.getByRole('button', { name: 'Remove Test key' }).waitFor();
+  await page.getByRole('button', { name: /profile, appearance, sign out/ }).click();
+  await page.getByRole('menuitem', { name: 'Sign out' }).click();
+  await page.getByRole('button', { name: 'Use a passkey' }).click();
+  await heading('Sites');
+});
+
+test('nothing was complained of', () => expect(complaints).toEqual([]));
