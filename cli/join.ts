@@ -39,8 +39,8 @@ async function take(given: Arguments, identity: string): Promise<void> {
   const { publicKey } = signerOf(key.seed);
   const answer = await enrol(world, claim, publicKey, key.recipient);
   const { store, running } = await site.open();
-  const { portal, rootPublic, site: id, machine, epoch, eventSeq } = answer;
-  const who = { portal: claim.portal, portalId: portal, rootPublic, site: id, machine, signPublic: publicKey, epoch, eventSeq, identity };
+  const { portal, rootPublic, site: id, machine, epoch } = answer;
+  const who = { portal: claim.portal, portalId: portal, rootPublic, site: id, machine, signPublic: publicKey, epoch, identity };
   const kept = await store.ask('joined', { now: world.now(), ...who });
   if ('refused' in kept) throw new Failure(`${site.data} has not joined ${claim.portal}: ${kept.detail}`);
   if (given.json) printJson({ ok: true, portal: claim.portal, site: id, machine, epoch, running, again: before?.machine === machine });
