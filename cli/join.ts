@@ -44,8 +44,8 @@ async function take(given: Arguments, identity: string): Promise<number> {
   const answer = await enrol(world, claim, publicKey, key.recipient);
   if (answer.purpose === 'launch') return (await import('./launch.ts')).launch(world, given, claim.portal, answer, signer, site);
   const { store, view, running } = await site.open();
-  const { portal, rootPublic, site: id, machine, epoch, eventSeq } = answer;
-  const who = { portal: claim.portal, portalId: portal, rootPublic, site: id, machine, signPublic: publicKey, epoch, eventSeq, identity };
+  const { portal, rootPublic, site: id, machine, epoch } = answer;
+  const who = { portal: claim.portal, portalId: portal, rootPublic, site: id, machine, signPublic: publicKey, epoch, identity };
   const kept = await store.ask('joined', { now: world.now(), ...who });
   if ('refused' in kept) throw new Failure(`${site.data} has not joined ${claim.portal}: ${kept.detail}`);
   const again = before?.machine === machine;

@@ -34,9 +34,9 @@ export async function launch(world: World, given: Arguments, url: string, answer
       const code = await restoreSite(world, place, { name: snapshot, manifest }, key, given, finish);
       if (code !== 0) complain('it was not whole when the snapshot was taken: it takes over as it is');
     }
-    const { epoch: now, eventSeq } = await activate(world, url, answer, signer);
+    const { epoch: now } = await activate(world, url, answer, signer);
     const { store } = await (await writeSite(world, given.data)).open();
-    const kept = await store.ask('joined', { now: world.now(), ...who, epoch: now, eventSeq, identity: '' });
+    const kept = await store.ask('joined', { now: world.now(), ...who, epoch: now, identity: '' });
     if ('refused' in kept) throw new Failure(`${site.data} has not taken over: ${kept.detail}`);
     return say(given, site.data, url, id, now, false);
   });
@@ -52,12 +52,7 @@ function say(given: Arguments, data: string, portal: string, site: string, epoch
 }
 
 /** From the answer on, this machine is the primary. Asked again it is the same. */
-async function activate(
-  world: World,
-  url: string,
-  { portal, rootPublic, site, machine }: EnrolAnswer,
-  signer: Signer,
-): Promise<{ epoch: number; eventSeq: number }> {
+async function activate(world: World, url: string, { portal, rootPublic, site, machine }: EnrolAnswer, signer: Signer): Promise<{ epoch: number }> {
   const { post } = networkTransport(world);
   const { challenge } = await challengeFrom(post, url);
   const { signed, signature, signPublic, signProof } = await told(

@@ -242,8 +242,8 @@ export const Store = protocol(
     mendBody: call(92, { blob: u53, first: u32, chunks: list(chunk, 64), last: bool }, {}),
 
     // the uplink (uplink/agent): whose the site is, what it was told, and what it has to tell
-    /** The site belongs to a portal from now on, as `machine`. Events are numbered on from above `eventSeq`, which the portal has.
-     *  Refuses `locked` where it belongs to another one, unless `identity` is the key of its recovery kit. */
+    /** The site belongs to a portal from now on, as `machine`. Refuses `locked` where it belongs to
+     *  another one, unless `identity` is the key of its recovery kit. */
     joined: call(
       140,
       {
@@ -255,7 +255,6 @@ export const Store = protocol(
         machine: text(100),
         signPublic: text(100),
         epoch: u32,
-        eventSeq: u53,
         identity: text(200),
       },
       {},
@@ -305,8 +304,9 @@ export const Store = protocol(
     recordEvents: call(149, { now: u53, events: list(record({ name: text(100), body: text(4_000) }), 1_000) }, { last: u53 }),
     /** The portal has all up to `seq`. */
     ackEvents: call(150, { seq: u53 }, {}),
-    /** The portal has events up to `seq` that we never had: ours go on above. It lacks some that we gave it: it is told so. */
-    alignEvents: call(151, { now: u53, seq: u53 }, {}),
+    /** The portal has events up to `seq`, the last of which has that `mark` (storage/eventmark.ts). If they are not ours, ours go on
+     *  above them; if it lacks some that we gave it, it is told so. */
+    alignEvents: call(151, { now: u53, seq: u53, mark: text(100) }, {}),
     /** A document by hand on a joined site: with the key of its recovery kit only. */
     overrideConfig: call(152, { now: u53, document: text(16 * 1024 * 1024), identity: text(200) }, { rev: u53 }),
 

@@ -29,7 +29,6 @@ export const enrolAnswer = z.strictObject({
   purpose: z.enum(['new', 'launch']),
   /** Of a launch: which snapshot to start from. */
   snapshot: z.string().max(500),
-  eventSeq: z.int().min(0),
   time: z.int().min(0),
   mac: key,
 });
@@ -41,7 +40,7 @@ export const askMac = (secret: string, ask: Omit<EnrolAsk, 'mac'>): string => {
 };
 /** Over what was asked as well: an answer to another question is none. */
 export const answerMac = (secret: string, ask: Omit<EnrolAsk, 'mac'>, answer: Omit<EnrolAnswer, 'mac'>): string => {
-  const { portal, rootPublic, site, machine, epoch, purpose, snapshot, eventSeq, time } = answer;
+  const { portal, rootPublic, site, machine, epoch, purpose, snapshot, time } = answer;
   return macOf(secret, 'enrolled', {
     nonce: ask.nonce,
     signPublic: ask.signPublic,
@@ -52,7 +51,6 @@ export const answerMac = (secret: string, ask: Omit<EnrolAsk, 'mac'>, answer: Om
     epoch,
     purpose,
     snapshot,
-    eventSeq,
     time,
   });
 };

@@ -40,7 +40,7 @@ const resultStates = ['accepted', 'running', 'done', 'failed', 'expired'] as con
 /** From the portal to the site. */
 const toSite = {
   challenge: z.strictObject({ nonce: key, portal: id, signPublic: key, signProof: z.string().max(200), time: at }),
-  /** Signed (`what`: welcome): {nonce, machine, counter, epoch, eventSeq, wantedRev, time}. */
+  /** Signed (`what`: welcome): {nonce, machine, counter, epoch, eventSeq, eventMark, wantedRev, time}. */
   welcome: signedValue,
   /** Signed (`what`: verdict): {nonce, machine, verdict, epoch}. */
   verdict: signedValue,
@@ -110,6 +110,7 @@ export const welcomeStatement = z.strictObject({
   counter: at,
   epoch: at,
   eventSeq: at,
+  eventMark: hash,
   wantedRev: rev,
   time: at,
 });

@@ -57,5 +57,4 @@ export const activatedStatement = z.strictObject({
   site: id,
   machine: id,
   epoch: z.int().min(1),
-  eventSeq: z.int().min(0),
 });

@@ -4,6 +4,7 @@
 
 import { limits } from '../../actors/limits.ts';
 import { type Refusal, refuse } from '../../actors/wire.ts';
+import { eventMark } from '../eventmark.ts';
 import type { Row } from '../rows.ts';
 import type { Tx } from '../tx.ts';
 import { putDocument } from './configuration.ts';
@@ -12,7 +13,7 @@ import type { Command } from './site.ts';
 type Uplink = Row<'uplink'>;
 const notJoined = (): Refusal => refuse('conflict', 'this site has no portal');
 
-export const joined: Command<'joined'> = (tx, { now, eventSeq, identity, ...who }) => {
+export const joined: Command<'joined'> = (tx, { now, identity, ...who }) => {
   const was = tx.get('uplink', {});
   const same = was?.portalId === who.portalId && was.site === who.site;
   if (was && !same && was.state !== 'decommissioned' && !isKit(tx, identity)) return refuse('locked', `it belongs to the portal ${was.portal}`);
@@ -25,7 +26,6 @@ export const joined: Command<'joined'> = (tx, { now, eventSeq, identity, ...who 
   const { seenRev, seenHash, seenStatus, seenErrors, runningRev, runningHash, confirmBy } = kept;
   const revs = { seenRev, seenHash, seenStatus, seenErrors, runningRev, runningHash, confirmBy };
   tx.put('uplink', {}, { ...who, ...revs, state: 'enrolled', counter: 0, joinedAt: now, offlineSince: now });
-  renumber(tx, eventSeq);
   note(tx, now, [{ name: 'site.joined', body: JSON.stringify({ portal: who.portal, machine: who.machine, epoch: who.epoch }) }]);
   tx.configured(tx.get('config', {})?.rev ?? 0);
   return {};
@@ -189,13 +189,16 @@ export const ackEvents: Command<'ackEvents'> = (tx, { seq }) => {
   return {};
 };
 
-export const alignEvents: Command<'alignEvents'> = (tx, { now, seq }) => {
-  const log = tx.get('eventLog', {}) ?? { last: 0, octets: 0, started: '' };
-  if (log.last < seq) {
+export const alignEvents: Command<'alignEvents'> = (tx, { now, seq, mark }) => {
+  const own = tx.get('event', { seq });
+  if ((tx.get('eventLog', {})?.last ?? 0) < seq || (own && eventMark(own) !== mark)) {
     renumber(tx, seq);
     return {};
   }
+  ackEvents(tx, { seq }); // it has them, and we had not learned of it
+  const log = tx.get('eventLog', {});
   const [first] = tx.scan('event', [], { limit: 1 });
+  if (!log) return {};
   const next = first === undefined ? log.last + 1 : first.row.name === 'gap' ? gapFrom(first.row.body, first.key.seq) : first.key.seq;
   if (next <= seq + 1) return {};
   // it had them, and has lost them since: an older copy of it came back
@@ -208,7 +211,6 @@ export const alignEvents: Command<'alignEvents'> = (tx, { now, seq }) => {
 /** Ours go on above `seq`, in their order. */
 function renumber(tx: Tx, seq: number): void {
   const log = tx.get('eventLog', {}) ?? { last: 0, octets: 0, started: '' };
-  if (log.last >= seq && seq > 0) return;
   const rows = [...tx.scan('event', [])];
   for (const { key } of rows) tx.delete('event', key);
   let last = seq;

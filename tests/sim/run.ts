@@ -2,16 +2,22 @@
 //   bun tests/sim/run.ts --seed N [--trace]    one seed, twice, so that it proves to replay; --trace prints every step
 //   SEEDS=100000 [FROM=1] bun tests/sim/run.ts many seeds; the first line of each that finds something says how to replay it
 //   --snapshots with either: the simulation of snapshots, restores and forks (snapshots.ts)
+//   --uplink with either: the simulation of a site and its portal (uplink.ts)
 
 import { Found, simulate } from './simulate.ts';
 import { simulateSnapshots } from './snapshots.ts';
+import { simulateUplink } from './uplink.ts';
 
 const argv = process.argv.slice(2);
 const at = argv.indexOf('--seed');
 const run: (
   seed: number,
   options?: { readonly watch?: (line: string) => void },
-) => { readonly steps: number; readonly crashes: number; readonly trace: number } = argv.includes('--snapshots') ? simulateSnapshots : simulate;
+) => { readonly steps: number; readonly crashes: number; readonly trace: number } = argv.includes('--snapshots')
+  ? simulateSnapshots
+  : argv.includes('--uplink')
+    ? simulateUplink
+    : simulate;
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 function one(seed: number): void {

@@ -109,26 +109,37 @@ const ownerOf = (site: AgentSite): string => {
 
 interface Unconfirmed {
   readonly rev: number;
-  readonly sinceMs: number;
-  readonly forMs: number;
+  /** On the monotonic clock. */
+  readonly untilMs: number;
 }
 
 /** A rev that waits for the uplink to come back goes when it does not. The time is counted by this process. */
 async function keepConfirming({ world, store, view }: AgentSite): Promise<never> {
-  for (let waiting: Unconfirmed | null = null; ; await world.sleep(limits.uplinkRetryMs)) {
+  let wake = (): void => {};
+  store.on('configured', () => wake());
+  for (let waiting: Unconfirmed | null = null; ; ) {
+    const configured = new Promise<void>((done) => {
+      wake = done;
+    });
     view.refresh();
     const row = getRow(view, 'uplink', {});
     if (row === undefined || row.confirmBy === 0) {
       waiting = null;
+      await configured;
       continue;
     }
     const known: Unconfirmed | null = waiting;
     const forMs = Math.max(0, Math.min(limits.confirmMs, row.confirmBy - world.now()));
-    const now: Unconfirmed = known?.rev === row.runningRev ? known : { rev: row.runningRev, sinceMs: world.monotonicMs(), forMs };
+    const now: Unconfirmed = known?.rev === row.runningRev ? known : { rev: row.runningRev, untilMs: world.monotonicMs() + forMs };
     waiting = now;
-    if (world.monotonicMs() - now.sinceMs < now.forMs) continue;
-    world.log('uplink.rolledback', { rev: now.rev });
-    await store.ask('settleDesired', { now: world.now(), rev: now.rev, keep: false }).catch(ignoreLost);
+    const leftMs = now.untilMs - world.monotonicMs();
+    if (leftMs <= 0) {
+      world.log('uplink.rolledback', { rev: now.rev });
+      await store.ask('settleDesired', { now: world.now(), rev: now.rev, keep: false }).catch(ignoreLost);
+    }
+    const timer = world.after(Math.max(leftMs, limits.uplinkRetryMs), () => wake());
+    await configured;
+    timer.cancel();
   }
 }
 

@@ -73,12 +73,12 @@ export async function respondActivate(portal: Portal, json: unknown): Promise<Re
   return Response.json({ ...signValue(signer, 'activated', { challenge, site, machine, ...done }), signPublic, signProof });
 }
 
-function activate({ records, world }: Portal, organisation: string, id: string, name: string): Promise<{ epoch: number; eventSeq: number } | null> {
+function activate({ records, world }: Portal, organisation: string, id: string, name: string): Promise<{ epoch: number } | null> {
   return records.transact(async (tx) => {
     const site = await tx.get('site', organisation, id);
     const machine = await tx.get('machine', id, name);
     if (site === undefined || machine === undefined || site.state === 'decommissioned') return null;
-    if (site.machine === name) return { epoch: site.epoch, eventSeq: site.eventSeq };
+    if (site.machine === name) return { epoch: site.epoch };
     if (machine.state !== 'standby') return null;
     const now = world.now();
     const epoch = site.epoch + 1;
@@ -88,6 +88,6 @@ function activate({ records, world }: Portal, organisation: string, id: string, 
     tx.put('site', [organisation, id], { ...site, state: 'active', epoch, machine: name, online: false, since: now });
     alarm(tx, world, { organisation, site: id, name: 'site.launched', detail: `machine ${name} is this site now, as epoch ${epoch}` });
     world.log('portal.enrolled', { site: id, machine: name, epoch });
-    return { epoch, eventSeq: site.eventSeq };
+    return { epoch };
   });
 }

@@ -152,6 +152,8 @@ export const kinds = {
       reportSeq: z.int(),
       /** The highest contiguous event that is kept here. */
       eventSeq: z.int(),
+      /** Of that event: tells it from the one of a copy. */
+      eventMark: z.string().optional(),
       /** History of commits that the primary is on. */
       lineage: z.string(),
     }),

@@ -62,7 +62,7 @@ export type Deed =
   | { readonly name: 'present'; readonly who: Who };
 /** What comes of it. */
 export type Done =
-  | { readonly is: 'admitted'; readonly who: Who; readonly eventSeq: number; readonly wantedRev: number }
+  | { readonly is: 'admitted'; readonly who: Who; readonly eventSeq: number; readonly eventMark: string; readonly wantedRev: number }
   | { readonly is: 'verdict'; readonly verdict: Verdict; readonly machine: string; readonly epoch: number }
   | { readonly is: 'bye'; readonly reason: Bye }
   | { readonly is: 'began' }
@@ -230,9 +230,9 @@ function did(session: PortalSession, done: Done, seen: PortalSeen): PortalStep {
     }
     case 'admitted': {
       if (phase !== 'admitting') return quiet(session);
-      const { who, eventSeq, wantedRev } = done;
+      const { who, eventSeq, eventMark, wantedRev } = done;
       const { machine, counter, epoch } = who;
-      const welcome = signValue(seen.signer, 'welcome', { nonce, machine, counter, epoch, eventSeq, wantedRev, time: seen.now });
+      const welcome = signValue(seen.signer, 'welcome', { nonce, machine, counter, epoch, eventSeq, eventMark, wantedRev, time: seen.now });
       return saying({ ...session, phase: 'offered', who }, { t: 'welcome', body: welcome });
     }
     case 'began': {

@@ -56,7 +56,13 @@ export interface SiteSession {
   readonly heard: number;
   readonly heardAtMs: number;
   readonly signPublic: string;
-  readonly welcome: { readonly counter: number; readonly eventSeq: number; readonly wantedRev: number; readonly aheadMs: number } | null;
+  readonly welcome: {
+    readonly counter: number;
+    readonly eventSeq: number;
+    readonly eventMark: string;
+    readonly wantedRev: number;
+    readonly aheadMs: number;
+  } | null;
   /** The slices of a rev that have come. */
   readonly parts: { readonly rev: number; readonly texts: readonly string[] } | null;
   /** Events given to the portal up to here; `took`: it has said that it keeps them. */
@@ -266,9 +272,9 @@ function welcomed(session: SiteSession, body: BodyOf<'welcome'>, seen: SiteSeen)
   const said = welcomeStatement.safeParse(openValue(session.signPublic, 'welcome', body));
   const { nonce, row, now } = seen;
   if (!said.success || said.data.nonce !== nonce || said.data.machine !== row.machine) return end(session, 'a welcome that is not signed for us');
-  const { counter, epoch, eventSeq, wantedRev, time } = said.data;
+  const { counter, epoch, eventSeq, eventMark, wantedRev, time } = said.data;
   if (epoch !== row.epoch || counter <= row.counter) return end(session, 'a welcome for another session');
-  const next: SiteSession = { ...session, phase: 'counting', welcome: { counter, eventSeq, wantedRev, aheadMs: time - now } };
+  const next: SiteSession = { ...session, phase: 'counting', welcome: { counter, eventSeq, eventMark, wantedRev, aheadMs: time - now } };
   return doing(next, { do: 'store', kind: 'uplinkUp', ask: { now, counter }, next: 'counted' });
 }
 
@@ -278,7 +284,8 @@ function stored(session: SiteSession, next: Stored, answer: object, seen: SiteSe
   if (isRefusal(answer)) return end(session, `the store says ${answer.refused} ${answer.detail}`, limits.uplinkReportMs);
   const { welcome } = session;
   if (welcome === null) return quiet(session);
-  if (next === 'counted') return doing(session, { do: 'store', kind: 'alignEvents', ask: { now, seq: welcome.eventSeq }, next: 'aligned' });
+  if (next === 'counted')
+    return doing(session, { do: 'store', kind: 'alignEvents', ask: { now, seq: welcome.eventSeq, mark: welcome.eventMark }, next: 'aligned' });
   if (next === 'aligned') {
     // the uplink is back after what might have cut it: what was changed stays
     if (row.confirmBy > 0) return doing(session, { do: 'store', kind: 'settleDesired', ask: { now, rev: row.runningRev, keep: true }, next: 'settled' });

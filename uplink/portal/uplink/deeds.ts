@@ -4,8 +4,10 @@
 
 import { z } from 'zod';
 import { limits } from '../../../actors/limits.ts';
+import type { World } from '../../../actors/world.ts';
 import { validateDocument } from '../../../storage/document.ts';
 import type { Document } from '../../../storage/document.ts';
+import { eventMark } from '../../../storage/eventmark.ts';
 import { desiredStatement, type Verdict } from '../../frames.ts';
 import { hashOf, holds, openValue } from '../../keys.ts';
 import type { Deed, Done, Who } from '../../states/portal.ts';
@@ -63,22 +65,30 @@ async function admit({ world }: Here, tx: Transaction, { statement, signed }: De
   const fallen = verdictOn(site, machine, name);
   if (fallen !== null) return verdict(fallen, name, site.epoch);
   if (epoch !== site.epoch) return verdict('superseded', name, site.epoch);
-  if (counter < machine.sessionCounter) {
-    // a copy of the machine, or a disk that was rolled back: nobody can tell which of the two is the one
-    tx.put('machine', [id, name], { ...machine, state: 'quarantined' });
-    tx.put('site', [organisation, id], { ...site, state: 'quarantined', online: false, since: world.now() });
-    alarm(tx, world, {
-      organisation,
-      site: id,
-      name: 'site.cloned',
-      detail: `machine ${name} presents session ${counter}, ${machine.sessionCounter} was begun`,
-    });
-    world.log('portal.cloned', { site: id, machine: name });
-    return verdict('quarantined', name, site.epoch);
-  }
+  if (counter < machine.sessionCounter) return quarantine(tx, world, { organisation, site: id, machine: name, counter }, { site, machine });
   const offered = Math.max(machine.offered, machine.sessionCounter, counter) + 1;
   tx.put('machine', [id, name], { ...machine, offered });
-  return { is: 'admitted', who: { organisation, site: id, machine: name, epoch, counter: offered }, eventSeq: site.eventSeq, wantedRev: site.wantedRev };
+  return {
+    is: 'admitted',
+    who: { organisation, site: id, machine: name, epoch, counter: offered },
+    eventSeq: site.eventSeq,
+    eventMark: site.eventMark ?? '',
+    wantedRev: site.wantedRev,
+  };
+}
+
+/** A copy of the machine, or a disk that was rolled back: nobody can tell which of the two is the one, so none is heard. */
+function quarantine(tx: Transaction, world: World, { organisation, site: id, machine: name, counter }: Omit<Who, 'epoch'>, { site, machine }: Fenced): Done {
+  tx.put('machine', [id, name], { ...machine, state: 'quarantined' });
+  tx.put('site', [organisation, id], { ...site, state: 'quarantined', online: false, since: world.now() });
+  alarm(tx, world, {
+    organisation,
+    site: id,
+    name: 'site.cloned',
+    detail: `machine ${name} presents session ${counter}, and ${machine.sessionCounter} was begun`,
+  });
+  world.log('portal.cloned', { site: id, machine: name });
+  return verdict('quarantined', name, site.epoch);
 }
 
 /** Why a machine is not the one that this portal speaks with; null: it is. */
@@ -108,6 +118,8 @@ async function fenced(tx: Transaction, { organisation, site: id, machine: name, 
 async function begin({ world }: Here, tx: Transaction, { who, statement }: DeedOf<'begin'>): Promise<Done> {
   const own = await fenced(tx, who, true);
   if ('is' in own) return own;
+  // begun meanwhile by who knew a later one: it is not the machine that was admitted here
+  if (own.machine.sessionCounter > statement.counter) return quarantine(tx, world, { ...who, counter: statement.counter }, own);
   const now = world.now();
   tx.put('machine', [who.site, who.machine], { ...own.machine, sessionCounter: who.counter, seenAt: now });
   tx.put('site', [who.organisation, who.site], { ...own.site, online: true, since: now, seenAt: now, lineage: statement.lineage });
@@ -165,14 +177,15 @@ async function reported(tx: Transaction, { who, body }: DeedOf<'reported'>): Pro
 async function events(tx: Transaction, { who, body }: DeedOf<'events'>): Promise<Done> {
   const own = await fenced(tx, who);
   if ('is' in own) return own;
-  let { eventSeq } = own.site;
+  let { eventSeq, eventMark: mark = '' } = own.site;
   for (const event of body.events) {
     if (event.seq <= eventSeq) continue;
     if (event.seq !== eventSeq + 1 && !(event.name === 'gap' && gapFrom(event.body) <= eventSeq + 1)) return { is: 'bye', reason: 'confused' };
     tx.put('event', [who.site, ordered(event.seq)], event);
     eventSeq = event.seq;
+    mark = eventMark(event);
   }
-  if (eventSeq > own.site.eventSeq) tx.put('site', [who.organisation, who.site], { ...own.site, eventSeq });
+  if (eventSeq > own.site.eventSeq) tx.put('site', [who.organisation, who.site], { ...own.site, eventSeq, eventMark: mark });
   return { is: 'took', body: { eventSeq } };
 }
 

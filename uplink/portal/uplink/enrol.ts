@@ -37,7 +37,7 @@ export function enrol({ world, records }: Pick<Portal, 'world' | 'records'>, ask
     const { purpose, snapshot } = claim;
     const machine = machineId(ask.signPublic);
     const { portal, rootPublic } = identity;
-    const answer = { portal, rootPublic, site: claim.site, machine, epoch, purpose, snapshot, eventSeq: site.eventSeq, time: world.now() };
+    const answer = { portal, rootPublic, site: claim.site, machine, epoch, purpose, snapshot, time: world.now() };
     return { ok: true, answer: { ...answer, mac: answerMac(claim.secret, ask, answer) } };
   });
 }
