@@ -143,14 +143,17 @@ async function control(world: World, children: readonly ChildRow[], options: Rol
     const machine = { diskOctets: () => engineOctets('.'), parkedAt: () => parkedAt, processes: supervisor.processes };
     return serveMetrics(site, row, (row.loopback ?? 0) + (options.portOffset ?? 0), machine);
   });
-  const { parkingBeside } = await import('../uplink/agent/parking.ts');
-  beside('parking', async () =>
-    (await import('../storage/snapshot/parking.ts')).parkForever({ ...site, parked, beside: () => parkingBeside(world, site.view) }),
-  );
+  let parkNow = (): void => {};
+  const hurry = (now: () => void): void => void (parkNow = now);
+  beside('parking', async () => {
+    const [{ parkForever }, { parkingBeside }] = await Promise.all([import('../storage/snapshot/parking.ts'), import('../uplink/agent/parking.ts')]);
+    return parkForever({ ...site, parked, beside: () => parkingBeside(world, site.view), hurry });
+  });
   beside('uplink', async () => {
     const [{ runAgent }, { version }] = await Promise.all([import('../uplink/agent/live.ts'), import('../package.json')]);
     const processes = link(world, place.supervisorSocket, Supervision);
-    return runAgent(site, recorder, version, async () => surroundings(version, await processes.ask('processes', {})));
+    const around = async () => surroundings(version, await processes.ask('processes', {}));
+    return runAgent(site, recorder, version, around, () => parkNow());
   });
 }
 

@@ -7,9 +7,10 @@ import { Store } from '../messages.ts';
 import type { Tx } from '../tx.ts';
 import { authSucceeded } from './configuration.ts';
 import type { Command } from './site.ts';
+import { deleteQueue, holdQueue, releaseQueue, retryQueue } from './tend.ts';
 import { commandRow, recordEvents } from './uplink.ts';
 
-const performable = { authSucceeded, recordEvents } as const;
+const performable = { authSucceeded, recordEvents, holdQueue, releaseQueue, retryQueue, deleteQueue } as const;
 type Performable = keyof typeof performable;
 const isPerformable = (kind: string): kind is Performable => Object.hasOwn(performable, kind);
 

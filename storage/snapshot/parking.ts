@@ -42,6 +42,8 @@ export interface Beside {
 export interface Parked {
   /** Where it parks as long as the document names no place; null: nowhere. */
   readonly beside?: () => Beside | null;
+  /** Is given how to park at once. */
+  readonly hurry?: (now: () => void) => void;
   readonly world: World;
   readonly store: Address<StoreProtocol>;
   readonly view: Reader & { snapshot(): Snapshot };
@@ -96,6 +98,7 @@ interface At {
 export async function parkForever(site: Parked): Promise<never> {
   const shared: Shared = { place: null, rotten: new Set(), wake: () => {} };
   site.store.on('configured', () => shared.wake());
+  site.hurry?.(() => shared.wake());
   return Promise.race([parkInTurn(site, shared), lookInTurn(site.world, shared)]);
 }
 

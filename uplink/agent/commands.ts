@@ -2,8 +2,9 @@
 // command was done; any other effect is begun only after that row is durable, and never begun again.
 
 import { z } from 'zod';
+import { limits } from '../../actors/limits.ts';
 import type { Reader } from '../../storage/engine.ts';
-import { accountByAddress } from '../../storage/views.ts';
+import { accountByAddress, queued } from '../../storage/views.ts';
 import type { Plan } from '../states/site.ts';
 
 interface Row<A> {
@@ -25,7 +26,29 @@ const rows = {
     if (found === undefined) return { failed: `there is no account ${address}` };
     return { kind: 'authSucceeded', ask: { keys: [`login:${found.row.address.toLowerCase()}`] }, value: '' };
   }),
+  'snapshot.now': row(z.strictObject({}), () => ({ kind: '', ask: {}, value: '' })),
+  'queue.hold': tending('holdQueue', {}),
+  'queue.release': tending('releaseQueue', {}),
+  'queue.retry': tending('retryQueue', {}),
+  'queue.delete': tending('deleteQueue', { expiryMs: 0, alone: false, mails: [] }),
 } as const;
+
+/** All recipients of the messages named; what has left the queue meanwhile is passed over. */
+function tending(kind: string, more: Readonly<Record<string, unknown>>) {
+  const id = z.union([
+    z.int().min(0),
+    z
+      .string()
+      .regex(/^\d{1,15}$/)
+      .transform(Number),
+  ]);
+  return row(z.strictObject({ ids: z.array(id).min(1).max(1_000) }), ({ ids }, view): Plan => {
+    const of = ids.flatMap((queue) => queued(view, queue)?.recipients.map(({ n }) => ({ queue, n })) ?? []);
+    if (of.length === 0) return { failed: 'nothing of it is in the queue any more' };
+    if (of.length > limits.queueTended) return { failed: `these are ${of.length} recipients: name at most ${limits.queueTended} at once` };
+    return { kind, ask: { by: 'portal', of, ...more }, value: `${of.length}` };
+  });
+}
 
 /** How a command is done. `now`: ms since the epoch. */
 export function planOf(view: Reader, now: number, name: string, args: Readonly<Record<string, unknown>>): Plan {

@@ -3,6 +3,7 @@
 
 import type { Address } from '../../actors/actor.ts';
 import { limits } from '../../actors/limits.ts';
+import { systemResolvers } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
 import type { Reader } from '../../storage/engine.ts';
 import type { StoreProtocol } from '../../storage/messages.ts';
@@ -21,8 +22,14 @@ export interface Live {
   readonly view: Reader;
 }
 
-/** Runs until it crashes. */
-export async function runAgent({ world, store, view }: Live, recorder: Recorder, version: string, around: () => Promise<Surroundings>): Promise<never> {
+/** Runs until it crashes. `parkNow`: what changed is parked at once. */
+export async function runAgent(
+  { world, store, view }: Live,
+  recorder: Recorder,
+  version: string,
+  around: () => Promise<Surroundings>,
+  parkNow: () => void,
+): Promise<never> {
   const facts = async () => factsOf(view, await around());
   const agent = createAgent({
     world,
@@ -35,8 +42,12 @@ export async function runAgent({ world, store, view }: Live, recorder: Recorder,
       return key && signerOf(key.seed);
     },
     plan: (name, args) => planOf(view, world.now(), name, args),
-    outside: (name) => Promise.reject(new Error(`${name} is not done outside of the store`)),
-    query: (name, args) => answerQuery({ facts }, name, args),
+    outside: async (name) => {
+      if (name !== 'snapshot.now') throw new Error(`${name} is not done outside of the store`);
+      parkNow();
+      return '';
+    },
+    query: (name, args) => answerQuery({ world, view, systemResolvers, facts }, name, args),
     facts,
   });
   const { startedAt } = await around();
