@@ -3,6 +3,7 @@
 
 import { type Arguments, type OptionName, parseArguments } from './cli/arguments.ts';
 import { complain, Failure, print, UsageError } from './cli/output.ts';
+import { queueOptions, queueOwn, queueUsage } from './cli/queueverbs.ts';
 import { snapshotOptions, snapshotUsage } from './cli/snapshot.ts';
 import { type UsageRow, usage, usageOf } from './cli/usage.ts';
 
@@ -67,6 +68,25 @@ const verbs: Readonly<Record<string, Verb>> = {
     ),
     more: snapshotUsage,
   },
+  dns: verb(
+    'VERB',
+    ['data', 'domain', 'address', 'json'],
+    'records: what to publish in DNS, as zone-file text; check: whether it is published',
+    async (given) => (await import('./cli/dns.ts')).dns(given),
+  ),
+  trace: verb(
+    'ADDRESS|MESSAGE-ID',
+    ['data', 'since', 'limit', 'json'],
+    'what happened to a message: whence it came, what was decided, where it went',
+    async (given) => (await import('./cli/trace.ts')).trace(given),
+  ),
+  queue: {
+    ...verb('VERB [ID]', queueOptions, 'list, show, hold, release, retry, delete: see mailsite help queue', async (given) =>
+      (await import('./cli/queue.ts')).queue(given),
+    ),
+    own: queueOwn,
+    more: queueUsage,
+  },
   compact: verb('', ['data', 'json'], 'give the room of deleted mail back to the disk, while the site runs', async (given) =>
     (await import('./cli/compact.ts')).compact(given),
   ),
@@ -78,10 +98,15 @@ const verbs: Readonly<Record<string, Verb>> = {
   version: verb('', ['json'], 'which program this is', async (given) => (await import('./cli/show.ts')).version(given)),
   help: verb('[verb]', [], 'this page, or the options of one verb', async (given) => help(given.operands[0])),
   role: {
-    ...verb('NAME', ['index', 'supervisor', 'demo', 'engine', 'listen', 'url', 'objects'], 'a process of the site; the supervisor starts it', async (given) => {
-      await (await import('./cli/role.ts')).runRole(given.operands[0] as string, given);
-      return forever();
-    }),
+    ...verb(
+      'NAME',
+      ['index', 'supervisor', 'demo', 'port-offset', 'engine', 'listen', 'url', 'objects'],
+      'a process of the site; the supervisor starts it',
+      async (given) => {
+        await (await import('./cli/role.ts')).runRole(given.operands[0] as string, given);
+        return forever();
+      },
+    ),
     hidden: true,
   },
 };

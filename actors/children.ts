@@ -4,9 +4,9 @@ import { dlopen, FFIType } from 'bun:ffi';
 import { LinkLost, logCrash } from './actor.ts';
 import { link } from './link.ts';
 import { limits } from './limits.ts';
-import { Supervision } from './supervision.ts';
+import { Supervision, type SupervisionProtocol } from './supervision.ts';
 import type { ChildRow } from './tree.ts';
-import { isRefusal } from './wire.ts';
+import { type Answer, isRefusal } from './wire.ts';
 import type { World } from './world.ts';
 
 const PR_SET_PDEATHSIG = 1;
@@ -33,11 +33,19 @@ export function startChild(world: World, row: ChildRow, life: () => Promise<unkn
   begin();
 }
 
+export type Sibling = Answer<SupervisionProtocol, 'processes'>['processes'][number];
+export interface Supervised {
+  /** Tells that this process serves. */
+  ready(): void;
+  /** All processes of the site, as the supervisor knows them. */
+  processes(): Promise<readonly Sibling[]>;
+}
+
 /**
  * Ties this process to its supervisor `pid`: heartbeats while it lives, and the end, at once, when the supervisor is gone
  * or does not know us. The kernel sees to it as well (PR_SET_PDEATHSIG): a child that is stuck cannot read its link.
  */
-export function reportToSupervisor(world: World, socketPath: string, pid: number, role: string, index: number): { ready(): void } {
+export function reportToSupervisor(world: World, socketPath: string, pid: number, role: string, index: number): Supervised {
   const { symbols } = dlopen('libc.so.6', { prctl: { args: [FFIType.i32, FFIType.u64, FFIType.u64, FFIType.u64, FFIType.u64], returns: FFIType.i32 } });
   symbols.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (process.ppid !== pid) process.exit(1);
@@ -50,5 +58,11 @@ export function reportToSupervisor(world: World, socketPath: string, pid: number
     world.after(limits.heartbeatMs, beat);
   };
   beat();
-  return { ready: () => void supervisor.ask('ready', { role, index, pid: process.pid }).catch(gone) };
+  return {
+    ready: () => void supervisor.ask('ready', { role, index, pid: process.pid }).catch(gone),
+    async processes() {
+      const answer = await supervisor.ask('processes', {});
+      return isRefusal(answer) ? [] : answer.processes;
+    },
+  };
 }

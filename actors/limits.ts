@@ -69,6 +69,10 @@ export const limits = {
   snapshotObject: 8 * MiB,
   /** Objects on their way to the place at the same time. */
   snapshotInFlight: 4,
+  /** Octets that one of the 36 looks a day of the round reads from a bucket. */
+  placeLookOctets: 64 * MiB,
+  /** Octets of a snapshot that is built up in memory, to be verified away from any site. */
+  verifyInMemory: 64 * MiB,
   /** Longest wait before a place that failed is tried again. */
   parkingRetryMs: 600_000,
 
@@ -160,6 +164,13 @@ export const limits = {
   outboundPaceMs: 50,
   /** Messages sent over one connection. */
   outboundReuse: 100,
+  /** How soon mail is looked at again whose domain has no signing keys yet, and how old it may get until it goes without. */
+  dkimRetryMs: 5_000,
+  dkimWaitMs: 10 * 60_000,
+  /** Fields of one name that a signature covers; a header with more of them is not signed. */
+  dkimFields: 100,
+  /** Octets hashed between two looks at everything else that goes on. */
+  dkimSlice: 1 * MiB,
   /** What a DSN returns of the message: past that only its header, and no more of it than that. */
   returned: 64 * KiB,
   dnsTimeoutMs: 3_000,
@@ -190,6 +201,32 @@ export const limits = {
   /** Of a transaction whose reads others change meanwhile. */
   portalTries: 20,
   portalRequest: 2 * MiB,
+  // what is remembered of messages
+  traceAgeMs: 30 * 24 * 3_600_000,
+  traceMessages: 1_000_000,
+  traceOctets: 512 * MiB,
+  /** Deferrals of one message that are told; its end always is. */
+  traceEvents: 1_000,
+  /** Rows of refused mail: the oldest go, whatever their age. */
+  traceRefused: 100_000,
+  /** Refusals that a process gathers for one commit; what is more is counted together. */
+  refusedGathered: 200,
+  refusedEveryMs: 5_000,
+  /** So often while there are many. */
+  refusedFloodMs: 60_000,
+  traceFound: 1_000,
+  /** Recipients of the queue that one command of an administrator changes. */
+  queueTended: 1_000,
+
+  // the page of numbers
+  httpLine: 2 * KiB,
+  httpFields: 100,
+  httpRequestMs: 5_000,
+  httpConnections: 20,
+  /** How often an edge tells of its sessions. */
+  sessionsEveryMs: 5_000,
+  /** How old numbers may be that are counted row by row. */
+  countedMs: 5_000,
   /** After that long without an octet either way a connection is closed; a live stream beats more often. */
   portalIdleSeconds: 60,
   /** Octets of a desired document as a portal keeps it: what one frame of the uplink carries. */
@@ -300,6 +337,7 @@ export function checkLimits(): void {
   assert(limits.pageUids * 44 < 2038, 'an index page stays inside an LMDB leaf');
   assert(limits.keywordsPerMailbox <= 52, 'keywords fit a number');
   assert(limits.queueLeaseMs / 3 > limits.linkWaitMs, 'a renewal may wait for the store to come back');
+  assert(limits.dkimRetryMs < limits.dkimWaitMs && limits.dkimWaitMs < limits.queueExpiryMs, 'mail does not expire for want of a signature');
   assert(limits.smtpLine >= 512 && limits.smtpAuthLine >= 12 * KiB, 'RFC 5321 §4.5.3.1.4, RFC 4954 §4');
   assert(2 * limits.readWaitMs <= limits.heartbeatMissedMs, 'a read that waits for the store is no hang');
   assert(limits.document + 4 * KiB <= limits.readKept, 'a document is kept');

@@ -219,3 +219,15 @@ export function acceptOn(fd: number, contexts: SecureContexts, accepted: (connec
   });
   server.listen({ fd });
 }
+
+/** Listens where this process itself may: for what is no part of the site's service. Rejects when the port cannot be had. */
+export function acceptAt(at: Endpoint, accepted: (connection: Connection) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: false }, (socket) => {
+      if (socket.remoteAddress === undefined) socket.destroy();
+      else accepted(new SocketConnection(socket));
+    });
+    server.on('error', reject);
+    server.listen({ host: at.address, port: at.port }, () => resolve());
+  });
+}

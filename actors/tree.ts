@@ -8,12 +8,16 @@ export const exit: OnCrash = { exit: true };
 /** At most `times` within `seconds`; beyond that the level above crashes. */
 export const restart = (times: number, seconds: number): OnCrash => ({ restart: times, seconds });
 
-/** An actor inside a process. `port`: one session actor for each connection to it (plus the port offset). */
+/**
+ * An actor inside a process. `port`: one session actor for each connection to it (plus the port offset). `loopback`: the same
+ * on 127.0.0.1 only, opened by the process itself, which goes on without it.
+ */
 export interface ChildRow {
   readonly name: string;
   readonly actor: string;
   readonly max: number;
   readonly port?: number;
+  readonly loopback?: number;
   readonly tls?: boolean;
   readonly onCrash: OnCrash;
 }

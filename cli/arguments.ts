@@ -5,7 +5,7 @@ import { formatEndpoint, isIpAddress, parseEndpoint } from '../storage/addresses
 import { type EngineKind, engineKinds } from '../storage/engines/open.ts';
 import { UsageError } from './output.ts';
 
-interface OptionRow {
+export interface OptionRow {
   /** How the value is called in the usage; null: a switch. */
   readonly value: string | null;
   readonly about: string;
@@ -26,11 +26,21 @@ export const options = {
   folder: { value: 'NAME', about: 'only this folder of it' },
   message: { value: 'ID', about: 'only the message of this Message-ID' },
   into: { value: 'NAME', about: 'the folder it is put in; empty: where it was' },
+  drill: { value: null, about: 'a rehearsal: the restored site holds its queue and parks nowhere' },
+  all: { value: null, about: 'every snapshot of the place, each object once' },
   'dry-run': { value: null, about: 'only say what would be done' },
+  domain: { value: 'DOMAIN', about: 'only this domain' },
+  address: { value: 'ADDR,…', about: 'the public addresses of this machine, where it cannot see them itself' },
   space: { value: null, about: 'where the octets are: by what, by account, by mailbox, and what compact would give back' },
   url: { value: 'URL', about: 'what people and sites call the portal by, such as https://portal.example.org' },
   objects: { value: 'PLACE', about: 'where a portal keeps what sites park: a folder or s3://bucket/prefix' },
   document: { value: null, about: 'the JSON Schema of the document, not of the tables' },
+  since: { value: 'WHEN', about: 'not older than that: 90m, 12h, 2d, or a time (2026-11-23, 2026-11-23T14:00Z)' },
+  older: { value: 'AGE', about: 'came at least so long ago: 90m, 12h, 2d' },
+  limit: { value: 'N', about: 'at most so many' },
+  after: { value: 'ID', about: 'go on behind this one' },
+  'all-matching': { value: null, about: 'every recipient that --from, --to and --older name; all of them without those' },
+  bounce: { value: null, about: 'tell the senders' },
   print: { value: null, about: 'print the unit and change nothing' },
   bin: { value: 'FILE', about: 'where the executable goes' },
   index: { value: 'N', about: 'which of several' },
@@ -61,7 +71,17 @@ export interface Arguments {
   readonly folder: string | undefined;
   readonly message: string | undefined;
   readonly into: string | undefined;
+  readonly drill: boolean;
+  readonly all: boolean;
+  readonly domain: string | undefined;
+  readonly address: string | undefined;
   readonly dryRun: boolean;
+  readonly since: string | undefined;
+  readonly older: string | undefined;
+  readonly limit: number | undefined;
+  readonly after: string | undefined;
+  readonly allMatching: boolean;
+  readonly bounce: boolean;
   readonly print: boolean;
   readonly bin: string | undefined;
   readonly index: number;
@@ -114,7 +134,17 @@ export function parseArguments(argv: readonly string[], allowed: readonly Option
     folder: given.get('folder'),
     message: given.get('message'),
     into: given.get('into'),
+    drill: given.has('drill'),
+    all: given.has('all'),
+    domain: given.get('domain'),
+    address: given.get('address'),
     dryRun: given.has('dry-run'),
+    since: given.get('since'),
+    older: given.get('older'),
+    limit: whole(given, 'limit', 100_000),
+    after: given.get('after'),
+    allMatching: given.has('all-matching'),
+    bounce: given.has('bounce'),
     print: given.has('print'),
     bin: given.get('bin'),
     index: whole(given, 'index', 1_000) ?? 0,

@@ -2,7 +2,7 @@
 // supervisor, and exits when the supervisor is gone. Each role imports only what it needs, so that it starts fast.
 
 import { statfsSync } from 'node:fs';
-import { reportToSupervisor, startChild } from '../actors/children.ts';
+import { reportToSupervisor, startChild, type Supervised } from '../actors/children.ts';
 import { checkLimits, limits } from '../actors/limits.ts';
 import { link, serve } from '../actors/link.ts';
 import { holdAlone } from '../actors/lock.ts';
@@ -11,7 +11,7 @@ import { hopeless, Supervision, type SupervisionProtocol } from '../actors/super
 import type { ChildRow, ProcessRow } from '../actors/tree.ts';
 import { type Answer, isRefusal, type Refusal } from '../actors/wire.ts';
 import type { World } from '../actors/world.ts';
-import { defaultEngine, engineOctets, type EngineKind, engineOf, openView } from '../storage/engines/open.ts';
+import { defaultEngine, type EngineKind, engineOctets, engineOf, openView } from '../storage/engines/open.ts';
 import type { Spare } from '../storage/scrub.ts';
 import { portalTree, tree } from '../tree.ts';
 import { complain, print } from './output.ts';
@@ -22,6 +22,7 @@ export interface RoleOptions {
   /** The pid of our supervisor. */
   readonly supervisor: number;
   readonly demo: boolean;
+  readonly portOffset: number | undefined;
   /** Of a site that has none yet. */
   readonly engine: EngineKind | undefined;
   /** Of a portal. */
@@ -31,7 +32,7 @@ export interface RoleOptions {
 }
 
 type Role = ProcessRow['role'];
-type Main = (world: World, children: readonly ChildRow[], options: RoleOptions) => Promise<void>;
+type Main = (world: World, children: readonly ChildRow[], options: RoleOptions, supervisor: Supervised) => Promise<void>;
 
 const mains: Readonly<Record<Role, Main>> = { store, edge, work, control, portal };
 
@@ -42,7 +43,7 @@ export async function runRole(name: string, options: RoleOptions): Promise<void>
   if (row === undefined) throw new Error(`no role ${name}`);
   const world = realWorld();
   const supervisor = reportToSupervisor(world, place.supervisorSocket, options.supervisor, row.role, options.index);
-  await mains[row.role](world, row.children, options);
+  await mains[row.role](world, row.children, options, supervisor);
   supervisor.ready();
 }
 
@@ -90,10 +91,11 @@ async function work(world: World, children: readonly ChildRow[]): Promise<void> 
 
 /** What edge and control share: the store, the work, the view, the feed. The view opens once the store has made it. */
 async function openSite(world: World, options: RoleOptions) {
-  const [{ Store }, { Work }, { changeFeed }] = await Promise.all([
+  const [{ Store }, { Work }, { changeFeed }, { refusalGatherer }] = await Promise.all([
     import('../storage/messages.ts'),
     import('../protocols/site.ts'),
     import('../protocols/feed.ts'),
+    import('../protocols/smtp/refusals.ts'),
   ]);
   let resume = (): void => {};
   let reopen = (): void => {};
@@ -108,7 +110,7 @@ async function openSite(world: World, options: RoleOptions) {
   const view = await openView('.', engineOf('.') ?? defaultEngine, place.readSocket);
   store.on('reopened', () => view.reopen?.());
   reopen = () => view.reopen?.(); // the event may have been told while the link was away
-  return { world, store, work: link(world, place.workSocket, Work), view, changes, plaintextOnLoopback: options.demo };
+  return { world, store, work: link(world, place.workSocket, Work), view, changes, refused: refusalGatherer(world, store), plaintextOnLoopback: options.demo };
 }
 
 async function edge(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {
@@ -119,7 +121,7 @@ async function edge(world: World, children: readonly ChildRow[], options: RoleOp
 /** After a crash of what stands beside the queue: fewer than its budget, so that it never ends the process which sends mail. */
 const BESIDE_PAUSE_MS = 15_000;
 
-async function control(world: World, children: readonly ChildRow[], options: RoleOptions): Promise<void> {
+async function control(world: World, children: readonly ChildRow[], options: RoleOptions, supervisor: Supervised): Promise<void> {
   const [{ controlRole }, { createRecorder }] = await Promise.all([import('../protocols/control.ts'), import('../uplink/agent/events.ts')]);
   const recorder = createRecorder(world);
   const site = await openSite({ ...world, log: recorder.log }, options);
@@ -133,11 +135,19 @@ async function control(world: World, children: readonly ChildRow[], options: Rol
       }
     });
   startChild(world, child(children, 'control'), () => controlRole(site, systemResolvers));
-  beside('parking', async () => (await import('../storage/snapshot/parking.ts')).parkForever(site));
+  let parkedAt: number | null = null;
+  const parked = (nowMs: number): void => void (parkedAt = nowMs);
+  const row = child(children, 'metrics');
+  startChild(world, row, async () => {
+    const { serveMetrics } = await import('../protocols/http/metrics.ts');
+    const machine = { diskOctets: () => engineOctets('.'), parkedAt: () => parkedAt, processes: supervisor.processes };
+    return serveMetrics(site, row, (row.loopback ?? 0) + (options.portOffset ?? 0), machine);
+  });
+  beside('parking', async () => (await import('../storage/snapshot/parking.ts')).parkForever({ ...site, parked }));
   beside('uplink', async () => {
     const [{ runAgent }, { version }] = await Promise.all([import('../uplink/agent/live.ts'), import('../package.json')]);
-    const supervisor = link(world, place.supervisorSocket, Supervision);
-    return runAgent(site, recorder, version, async () => surroundings(version, await supervisor.ask('processes', {})));
+    const processes = link(world, place.supervisorSocket, Supervision);
+    return runAgent(site, recorder, version, async () => surroundings(version, await processes.ask('processes', {})));
   });
 }
 

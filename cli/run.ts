@@ -32,7 +32,10 @@ export async function runSite(options: RunOptions): Promise<void> {
   const world = enterAlone(options, 'site');
   const listeners = bindListeners(options.listen, options.portOffset);
   for (const { name, address, port } of listeners) world.log('listener.open', { name, address, port });
-  await superviseHere(world, tree, options, listeners, options.demo ? ['--demo'] : []);
+  await superviseHere(world, tree, options, listeners, [
+    ...(options.portOffset > 0 ? ['--port-offset', String(options.portOffset)] : []),
+    ...(options.demo ? ['--demo'] : []),
+  ]);
 }
 
 interface Here {

@@ -65,7 +65,7 @@ export function drawTree(rows: readonly ProcessRow[]): string {
     const times = row.count === 'cores' ? '×cores' : `×${row.count}`;
     lines.push([`   ${last(i, rows) ? '└─' : '├─'} ${row.role} ${times}`, crash(row.onCrash)]);
     row.children.forEach((c, j) => {
-      const port = c.port === undefined ? '' : ` :${c.port}${c.tls ? ' tls' : ''}`;
+      const port = c.loopback === undefined ? (c.port === undefined ? '' : ` :${c.port}${c.tls ? ' tls' : ''}`) : ` 127.0.0.1:${c.loopback}`;
       lines.push([`   ${bar}${last(j, row.children) ? '└─' : '├─'} ${c.name}${port}`, crash(c.onCrash)]);
     });
   });

@@ -27,13 +27,13 @@ const snapshotVerbs: Readonly<Record<string, SnapshotVerb>> = {
     run: async (given) => (await import('./snapshot/look.ts')).show(given),
   },
   verify: {
-    about: 'prove that a snapshot is good; --deep reads all of it, and with its key builds the site up',
-    options: ['from', 'data', 'at', 'key', 'deep', 'json'],
+    about: 'prove that a snapshot is good; --deep reads it, and with its key builds the site up, in clear, beside --data, else in TMPDIR',
+    options: ['from', 'data', 'at', 'all', 'key', 'deep', 'json'],
     run: async (given) => (await import('./snapshot/verify.ts')).verify(given),
   },
   restore: {
     about: 'bring a site up in an empty data folder, or put mail of an account (--only) back into a live one',
-    options: ['from', 'data', 'engine', 'at', 'key', 'deep', 'only', 'folder', 'message', 'into', 'json'],
+    options: ['from', 'data', 'engine', 'at', 'key', 'deep', 'drill', 'only', 'folder', 'message', 'into', 'json'],
     run: async (given) => (await import('./snapshot/restore.ts')).restore(given),
   },
   export: {

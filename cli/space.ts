@@ -62,6 +62,7 @@ const called: Readonly<Record<Part['what'], string>> = {
   journal: 'journal',
   vanished: 'expunged numbers',
   queue: 'queue',
+  trace: 'traces of messages',
   configuration: 'configuration',
   garbage: 'garbage, soon removed',
   transfers: 'unfinished transfers',

@@ -5,6 +5,7 @@ import { realWorld } from '../actors/platform.ts';
 import type { World } from '../actors/world.ts';
 import type { Reader } from '../storage/engine.ts';
 import { type EngineKind, engineOctets } from '../storage/engines/open.ts';
+import { isDigest } from '../storage/recount.ts';
 import { getRow, prefixRange, scanRows, unlessDamaged } from '../storage/rows.ts';
 import { listed } from '../storage/scrub.ts';
 import type { RowOf, tables } from '../storage/schema.ts';
@@ -34,6 +35,8 @@ const sound = { skipDamaged: true } as const;
 interface Destination {
   readonly domain: string;
   recipients: number;
+  /** Of those: held by an administrator. */
+  held: number;
   /** When the oldest message for it came, the next attempt: ms since the epoch. */
   oldest: number;
   nextAttempt: number;
@@ -63,7 +66,7 @@ export function look(view: Reader, on: On, processes: Processes | null, snapshot
     ...on,
     commit: site?.commit ?? 0,
     ...totals(view),
-    damage: listed(view).map(({ table, key, what, foundAt }) => ({ table, key: Buffer.from(key).toString('hex'), what, foundAt })),
+    damage: damage(view).map(({ table, key, what, foundAt }) => ({ table, key: Buffer.from(key).toString('hex'), what, foundAt })),
     scrubbedAt: scrubbedAt(view),
     uplink: uplink(view),
     certificate: tls === undefined ? null : { notAfter: tls.notAfter, selfSigned: tls.selfSigned },
@@ -74,6 +77,9 @@ export function look(view: Reader, on: On, processes: Processes | null, snapshot
     listeners: processes?.listeners ?? [],
   };
 }
+
+/** Without the digest that is counted anew: nothing is lost by it, and it passes. */
+const damage = (view: Reader) => listed(view).filter(({ key }) => !isDigest(key));
 
 /** When all was last looked at for damage; null: not yet. */
 function scrubbedAt(view: Reader): number | null {
@@ -110,11 +116,18 @@ function totals(view: Reader) {
 async function parked(world: World, view: Reader) {
   const parking = config(view)?.document.snapshots ?? null;
   if (parking === null) return null;
-  const [{ newestParked }, { asWritten, within }] = await Promise.all([import('../storage/snapshot/parking.ts'), import('./snapshot/source.ts')]);
+  const [{ lastGoodParked, newestParked }, { asWritten, within }] = await Promise.all([
+    import('../storage/snapshot/parking.ts'),
+    import('./snapshot/source.ts'),
+  ]);
   const near = { ...parking, to: within(parking.to, '.') };
   const late = world.sleep(PLACE_MS).then(() => ({ takenAt: null, commit: null, problem: 'it does not answer' }));
   const found = await Promise.race([newestParked(world, view, near), late]);
-  return { to: parking.to, everySeconds: parking.everySeconds, ...found, problem: found.problem && asWritten(found.problem) };
+  // a place that is slow to tell, or fails now, says nothing about its snapshots
+  const unknown = world.sleep(PLACE_MS).then(() => undefined);
+  const good = found.commit === null ? null : await Promise.race([lastGoodParked(world, view, near).catch(() => undefined), unknown]);
+  const { to, everySeconds } = parking;
+  return { to, everySeconds, ...found, problem: found.problem && asWritten(found.problem), ...(good === undefined ? {} : { lastGood: good }) };
 }
 const PLACE_MS = 5_000;
 
@@ -129,6 +142,7 @@ function queueByDomain(view: Reader): Destination[] {
     if (found === undefined) byDomain.set(row.domain, destination(row, arrived));
     else {
       found.recipients++;
+      if (row.held > 0) found.held++;
       found.oldest = Math.min(found.oldest, arrived);
       found.nextAttempt = Math.min(found.nextAttempt, row.due);
       if (row.attempts >= found.attempts && row.lastError !== '') found.lastError = lastError(row);
@@ -142,6 +156,7 @@ type Recipient = RowOf<(typeof tables)['queueRecipient']>;
 const destination = (row: Recipient, arrived: number): Destination => ({
   domain: row.domain,
   recipients: 1,
+  held: row.held > 0 ? 1 : 0,
   oldest: arrived,
   nextAttempt: row.due,
   attempts: row.attempts,
@@ -176,8 +191,10 @@ function head(s: Status, now: number): string {
     rows.push(['tls', `${selfSigned ? 'self-signed' : 'certificate'}, ${notAfter > now ? 'good for' : 'expired since'} ${span(notAfter - now)}`]);
   }
   if (s.snapshots !== null) {
-    const { to, takenAt, problem } = s.snapshots;
-    const newest = takenAt === null ? 'none yet' : `the newest ${span(now - takenAt)} old`;
+    const { to, takenAt, problem, commit, lastGood } = s.snapshots;
+    const whole = takenAt === null || lastGood === undefined || lastGood?.commit === commit;
+    const good = lastGood ? `the last good one ${span(now - lastGood.takenAt)} old` : 'none of the last is';
+    const newest = takenAt === null ? 'none yet' : `the newest ${span(now - takenAt)} old${whole ? '' : `, but not whole: ${good}`}`;
     rows.push(['snapshots', `${to}, ${problem ?? newest}; mailsite snapshot key prints the recovery kit`]);
   }
   return table(rows, '');
@@ -210,7 +227,7 @@ const queueTable = (rows: readonly Destination[], now: number): string =>
       d.domain,
       String(d.recipients),
       span(now - d.oldest),
-      d.nextAttempt <= now ? 'now' : `in ${span(d.nextAttempt - now)}`,
+      d.held === d.recipients ? 'held' : d.nextAttempt <= now ? 'now' : `in ${span(d.nextAttempt - now)}`,
       d.lastError || '-',
     ]),
   ]);

@@ -1,12 +1,14 @@
 // What `mailsite`, `mailsite help` and `mailsite help VERB` print, from the rows of the verb table.
 
-import { type OptionName, options } from './arguments.ts';
+import { type OptionName, type OptionRow, options } from './arguments.ts';
 import { bold } from './output.ts';
 
 export interface UsageRow {
   readonly operands: string;
   readonly options: readonly OptionName[];
   readonly about: string;
+  /** What an option means to this verb, where it is something else than to others. */
+  readonly own?: Readonly<Partial<Record<OptionName, OptionRow>>>;
   /** Not shown: the program says it to itself. */
   readonly hidden?: true;
   /** What else help says of this verb. */
@@ -14,7 +16,8 @@ export interface UsageRow {
 }
 export type UsageRows = Readonly<Record<string, UsageRow>>;
 
-const optionText = (name: OptionName): string => `--${name}${options[name].value === null ? '' : ` ${options[name].value}`}`;
+const rowOf = (row: UsageRow, name: OptionName): OptionRow => row.own?.[name] ?? options[name];
+const optionText = (row: UsageRow, name: OptionName): string => `--${name}${rowOf(row, name).value === null ? '' : ` ${rowOf(row, name).value}`}`;
 
 export function usage(verbs: UsageRows): string {
   const shown = Object.entries(verbs).filter(([, row]) => row.hidden !== true);
@@ -30,11 +33,11 @@ export function usage(verbs: UsageRows): string {
 }
 
 export function usageOf(name: string, row: UsageRow): string {
-  const wide = Math.max(0, ...row.options.map((option) => optionText(option).length));
+  const wide = Math.max(0, ...row.options.map((option) => optionText(row, option).length));
   return [
-    `mailsite ${name}${row.operands === '' ? '' : ` ${row.operands}`}${row.more === undefined ? row.options.map((option) => ` [${optionText(option)}]`).join('') : ''}`,
+    `mailsite ${name}${row.operands === '' ? '' : ` ${row.operands}`}${row.more === undefined ? row.options.map((option) => ` [${optionText(row, option)}]`).join('') : ''}`,
     `  ${row.about}`,
     ...(row.more === undefined ? [] : ['', row.more()]),
-    ...(row.options.length > 0 ? ['', ...row.options.map((option) => `  ${optionText(option).padEnd(wide)}   ${options[option].about}`)] : []),
+    ...(row.options.length > 0 ? ['', ...row.options.map((option) => `  ${optionText(row, option).padEnd(wide)}   ${rowOf(row, option).about}`)] : []),
   ].join('\n');
 }

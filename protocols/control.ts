@@ -2,9 +2,11 @@
 // died is due again when its lease ends, or at the next start.
 
 import { LinkLost } from '../actors/actor.ts';
+import { limits } from '../actors/limits.ts';
 import { isRefusal } from '../actors/wire.ts';
 import type { Endpoint } from '../actors/world.ts';
 import { certificate, config, resolvers } from '../storage/views.ts';
+import { keyring } from './dkim/keyring.ts';
 import { resolver } from './dns/resolver.ts';
 import type { Site } from './site.ts';
 import { runOutbound } from './smtp/outbound.ts';
@@ -21,20 +23,26 @@ export async function controlRole(site: Site, systemResolvers: () => readonly En
     const named = resolvers(site.view);
     return named.length > 0 ? named : systemResolvers();
   });
-  const results = await Promise.all([keepCertificate(site), runOutbound(site, dns)]);
+  const keys = keyring(site);
+  const results = await Promise.all([
+    // the self-signed certificate of document.host: made when there is none, or when it is about to end
+    keep(site, 1_000, () => ensureCertificate(site)),
+    keep(site, limits.dkimRetryMs, () => keys.keep()),
+    runOutbound(site, dns, keys),
+  ]);
   return results[0];
 }
 
-/** The self-signed certificate of document.host: made when there is none, or when it is about to end. */
-async function keepCertificate(site: Site): Promise<never> {
+/** Runs `ensure` now, with each new document, and each hour; after `retryMs` where it could not. */
+async function keep(site: Site, retryMs: number, ensure: () => Promise<boolean>): Promise<never> {
   let wake: () => void = () => {};
   site.store.on('configured', () => wake());
   for (;;) {
     const configured = new Promise<void>((done) => {
       wake = done;
     });
-    const done = await surviving(() => ensureCertificate(site));
-    const timer = site.world.after(done ? HOUR_MS : 1_000, wake);
+    const done = await surviving(ensure);
+    const timer = site.world.after(done ? HOUR_MS : retryMs, wake);
     await configured;
     timer.cancel();
   }

@@ -10,7 +10,7 @@ import type { ChildRow } from '../actors/tree.ts';
 import type { Connection } from '../actors/world.ts';
 import type { StoreProtocol } from '../storage/messages.ts';
 import { certificate, config } from '../storage/views.ts';
-import type { Address } from '../actors/actor.ts';
+import { type Address, LinkLost } from '../actors/actor.ts';
 import type { Reader } from '../storage/engine.ts';
 import { isLoopback, originPrefix } from './sasl/origin.ts';
 import { imapSession } from './imap/session.ts';
@@ -30,37 +30,49 @@ export function openListeners(site: Site, rows: readonly ChildRow[], firstFd: nu
   const contexts = secureContexts(site.view, site.store, site);
   // no flood takes the descriptors that the store's link and the engine need
   const most = Math.floor((openFilesLimit() - SPARE_DESCRIPTORS) / rows.length);
+  const open = new Map<string, number>();
   rows.forEach((row, i) => {
-    acceptOn(firstFd + i, contexts, admission(site, { ...row, max: Math.min(row.max, most) }));
+    acceptOn(firstFd + i, contexts, admission(site, { ...row, max: Math.min(row.max, most) }, open));
   });
+  tellSessions(site, open);
 }
 
-/** Counts connections of one listener, in all and by origin, and starts the session of each that is let in. */
-export function admission(site: Site, row: ChildRow): (connection: Connection) => void {
+/** The store hears how many sessions there are, for whoever asks it. */
+function tellSessions(site: Site, open: ReadonlyMap<string, number>): void {
+  const told = [...open].map(([protocol, sessions]) => ({ protocol, sessions }));
+  site.store.ask('tellSessions', { open: told }).catch((error: unknown) => {
+    if (!(error instanceof LinkLost)) throw error;
+  });
+  site.world.after(limits.sessionsEveryMs, () => tellSessions(site, open));
+}
+
+/** Counts connections of one listener, in all (`open`, by its name) and by origin, and starts the session of each that is let in. */
+export function admission(site: Site, row: ChildRow, open = new Map<string, number>()): (connection: Connection) => void {
   const listener: ListenerKind = { name: row.name as ListenerKind['name'], tls: row.tls ?? false };
   const session = sessions[row.actor] as Session;
   const byOrigin = new Map<string, number>();
-  let open = 0;
+  open.set(row.name, 0);
   let full = false;
   return (connection) => {
     const from = originPrefix(connection.remote);
     const same = byOrigin.get(from) ?? 0;
-    if (open >= row.max || (same >= limits.connectionsPerAddress && !isLoopback(connection.remote.address))) {
-      if (!full) site.world.log('listener.full', { name: row.name, limit: open >= row.max ? row.max : limits.connectionsPerAddress });
+    const all = open.get(row.name) ?? 0;
+    if (all >= row.max || (same >= limits.connectionsPerAddress && !isLoopback(connection.remote.address))) {
+      if (!full) site.world.log('listener.full', { name: row.name, limit: all >= row.max ? row.max : limits.connectionsPerAddress });
       full = true;
       if (!listener.tls) connection.write(fullReply[row.actor] ?? '');
       farewell(site, connection);
       return;
     }
     full = false;
-    open++;
+    open.set(row.name, all + 1);
     byOrigin.set(from, same + 1);
     startChild(site.world, row, async () => {
       try {
         if (listener.tls && !(await handshake(site, connection))) return;
         await session(site, connection, listener);
       } finally {
-        open--;
+        open.set(row.name, (open.get(row.name) ?? 1) - 1);
         const left = (byOrigin.get(from) ?? 1) - 1;
         if (left === 0) byOrigin.delete(from);
         else byOrigin.set(from, left);

@@ -1,7 +1,7 @@
 // What a session is given of its site. A session owns its socket and its order; everything else comes in here.
 
 import type { Address } from '../actors/actor.ts';
-import { call, bool, protocol, text, type EventOf } from '../actors/wire.ts';
+import { type Ask, bin, call, bool, protocol, text, type EventOf } from '../actors/wire.ts';
 import type { Connection, World } from '../actors/world.ts';
 import type { Reader } from '../storage/engine.ts';
 import type { StoreProtocol } from '../storage/messages.ts';
@@ -19,6 +19,8 @@ export const Work = protocol(
     hashPassword: call(2, { password: text(1024) }, { hash: text(500) }),
     /** A self-signed certificate for a host name, EC P-256, ten years. */
     selfSign: call(3, { host: text(255) }, { certificatePem: text(64 * 1024), keyPem: text(64 * 1024) }),
+    /** New keys to sign mail with: private ones as PKCS #8, public ones as DNS publishes them (protocols/dkim/keys.ts). */
+    makeDkimKeys: call(10, {}, { rsaPrivate: bin(4_096), rsaPublic: bin(1_024), ed25519Private: bin(256), ed25519Public: bin(64) }),
   },
   {},
 );
@@ -31,6 +33,9 @@ export interface ChangeFeed {
   account(account: number, run: (change: Change) => void): () => void;
 }
 
+/** Mail that was refused, as the store remembers it. */
+export type Refused = Ask<StoreProtocol, 'recordRefused'>['refusals'][number];
+
 export interface Site {
   readonly world: World;
   readonly store: Address<StoreProtocol>;
@@ -38,6 +43,8 @@ export interface Site {
   /** Reads never pass through the writer. `view.refresh()` first in each synchronous run of reads. */
   readonly view: Reader;
   readonly changes: ChangeFeed;
+  /** Remembers mail that was refused, in its own time; costs next to nothing. */
+  readonly refused: (what: Refused) => void;
   /** true in the demo: passwords in clear are taken from loopback addresses (DESIGN §9 forbids it elsewhere). */
   readonly plaintextOnLoopback: boolean;
 }

@@ -1,4 +1,4 @@
-// What burns CPU, away from the sessions: password hashes and certificates. Guarantees: at most limits.hashConcurrency
+// What burns CPU, away from the sessions: password hashes, certificates and signing keys. Guarantees: at most limits.hashConcurrency
 // hashes run at once (one argon2id takes 19 MiB), the others wait in order; comparisons take the same time whether the
 // password is right or wrong; a hash that this program cannot read is a wrong password, not a crash.
 
@@ -28,6 +28,7 @@ export const worker = actor({
       }),
     hashPassword: (state, { password }) => turn(state, async () => ({ hash: await hashPassword(password) })),
     selfSign: ({ world }, { host }) => selfSign(world, host),
+    makeDkimKeys: async () => (await import('./dkim/keys.ts')).makeDkimKeys(),
   },
 });
 

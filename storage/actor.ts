@@ -20,6 +20,7 @@ import { sealBatch } from './journal.ts';
 import { Store, type StoreProtocol } from './messages.ts';
 import { knownSchema, schemaVersion } from './migrate.ts';
 import { above, maxRanges, type Ranges, sizeOf } from './ranges.ts';
+import { begun, isDigest, mark, type Recount, step, unmark } from './recount.ts';
 import { getRow, prefixRange, RowDamaged } from './rows.ts';
 import { type Batch, createBatch, type Notices, type Tx } from './tx.ts';
 
@@ -43,6 +44,8 @@ interface State {
   /** Live transfers: others are dead. */
   readonly transfers: Map<number, Transfer>;
   readonly linked: Set<number>;
+  /** What each edge says of its sessions, by its link. */
+  readonly sessions: Map<number, Ask<P, 'tellSessions'>['open']>;
   readonly waiting: Waiting[];
   running: boolean;
   dead: boolean;
@@ -52,8 +55,10 @@ interface State {
   /** Since when there has been no room (monotonic ms), or null. */
   fullSince: number | null;
   /** What runs before the next batch, between two commits. */
-  between: (() => Promise<void>) | null;
+  readonly between: (() => Promise<void>)[];
   compacting: { done: number; total: number } | null;
+  /** How far the digest is counted anew; null: it is not. */
+  recount: Recount | null;
 }
 
 export const storage = actor({
@@ -69,6 +74,7 @@ export const storage = actor({
       subscribers: new Map(),
       transfers: new Map(),
       linked: new Set(),
+      sessions: new Map(),
       waiting: [],
       running: false,
       dead: false,
@@ -76,8 +82,9 @@ export const storage = actor({
       batches: 0,
       commands: 0,
       fullSince: null,
-      between: null,
+      between: [],
       compacting: null,
+      recount: null,
     };
     assert((knownSchema(engine) ?? schemaVersion) === schemaVersion, 'a store is migrated before it is served');
     const batch = createBatch(engine);
@@ -140,6 +147,7 @@ export const storage = actor({
     reportQueue: (state, ask) => claiming(state, ask, submit(state, 'reportQueue', ask)),
     applyConfig: (state, ask) => submit(state, 'applyConfig', ask),
     putCertificate: (state, ask) => submit(state, 'putCertificate', ask),
+    putDkim: (state, ask) => submit(state, 'putDkim', ask),
     makeKeys: (state, ask) => submit(state, 'makeKeys', ask),
     rehash: (state, ask) => submit(state, 'rehash', ask),
     authFailed: (state, ask) => submit(state, 'authFailed', ask),
@@ -149,6 +157,7 @@ export const storage = actor({
       for (const peer of state.subscribers.values()) peer.emit('published', ask);
       return {};
     },
+    indexTrace: (state, ask) => submit(state, 'indexTrace', ask),
     joined: (state, ask) => submit(state, 'joined', ask),
     uplinkUp: (state, ask) => submit(state, 'uplinkUp', ask),
     uplinkDown: (state, ask) => submit(state, 'uplinkDown', ask),
@@ -163,11 +172,29 @@ export const storage = actor({
     alignEvents: (state, ask) => submit(state, 'alignEvents', ask),
     overrideConfig: (state, ask) => submit(state, 'overrideConfig', ask),
     collect: (state, ask) => collectSparing(state, ask),
+    recordRefused: (state, ask) => submit(state, 'recordRefused', ask),
+    holdQueue: (state, ask) => submit(state, 'holdQueue', ask),
+    releaseQueue: (state, ask) => submit(state, 'releaseQueue', ask),
+    retryQueue: (state, ask) => submit(state, 'retryQueue', ask),
+    deleteQueue: (state, ask) => claiming(state, ask, submit(state, 'deleteQueue', ask)),
     scrubbed: (state, ask) => submit(state, 'scrubbed', ask),
-    mend: (state, ask) => submit(state, 'mend', ask),
+    damaged: (state, ask) => submit(state, 'damaged', ask),
+    mend: (state, ask) => (isDigest(ask.key) ? recountDigest(state) : submit(state, 'mend', ask)),
     mendBody: (state, ask) => submit(state, 'mendBody', ask),
     compact: (state, ask) => compact(state, ask.now),
     compacting: ({ compacting }) => compacting ?? { done: 0, total: 0 },
+    tellSessions(state, { open }, peer) {
+      state.sessions.set(peer.id, open);
+      tie(state, peer);
+      return {};
+    },
+    pulse: (state) => ({
+      commit: state.commit,
+      batches: state.batches,
+      commands: state.commands,
+      full: state.fullSince !== null,
+      open: sessionsOf(state),
+    }),
   },
 });
 
@@ -191,6 +218,7 @@ function tie(state: State, peer: Peer<P>): void {
   peer.onGone(() => {
     state.linked.delete(peer.id);
     state.subscribers.delete(peer.id);
+    state.sessions.delete(peer.id);
     for (const [transfer, { owner }] of state.transfers) {
       if (owner !== peer.id) continue;
       state.transfers.delete(transfer);
@@ -198,6 +226,12 @@ function tie(state: State, peer: Peer<P>): void {
       submit(state, 'dropTransfer', { transfer }).catch(() => {});
     }
   });
+}
+
+function sessionsOf({ sessions }: State): Ask<P, 'tellSessions'>['open'] {
+  const sum = new Map<string, number>();
+  for (const open of sessions.values()) for (const row of open) sum.set(row.protocol, (sum.get(row.protocol) ?? 0) + row.sessions);
+  return [...sum].slice(0, 20).map(([protocol, count]) => ({ protocol, sessions: count }));
 }
 
 /** A transfer that its owner goes on with stays, however long it takes; one that stands still is nobody's from now on. */
@@ -257,6 +291,40 @@ async function compactBeside(state: State): Promise<Compacted & { heldMs: number
     progress: (done, total) => void (state.compacting = { done, total }),
   });
   return { ...octets, heldMs };
+}
+
+/** Counts the digest anew, beside the mail (recount.ts). */
+async function recountDigest(state: State): Promise<Answer<P, 'mend'> | Refusal> {
+  const { engine, world } = state;
+  if (state.recount !== null) return refuse('busy', 'it is being counted already');
+  state.recount = begun;
+  try {
+    while (!(state.recount as Recount).done) {
+      const { batches } = state;
+      await between(state, async () => {
+        engine.refresh();
+        state.recount = step(engine, state.recount as Recount);
+        if (state.recount.done) await counted(state, state.recount);
+      });
+      await world.sleep(state.batches === batches ? pauseMs.idle : pauseMs.busy);
+    }
+    return { how: 'derived' };
+  } catch (error) {
+    if (!(error instanceof DiskFull)) throw error;
+    return refuse('full', error.message);
+  } finally {
+    state.recount = null;
+  }
+}
+
+async function counted(state: State, { digest }: Recount): Promise<void> {
+  const batch = createBatch(state.engine);
+  unmark(batch);
+  batch.counted(digest);
+  const commit = sealBatch(batch);
+  await state.engine.commit(batch.writes());
+  state.commit = commit;
+  state.batches++;
 }
 
 /** EXPUNGE of a large folder is several commits, so that it neither holds up the others nor grows with the folder. What
@@ -327,13 +395,12 @@ function octetsOf({ chunks, content, mails }: Carries): number {
 function between(state: State, run: () => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
     if (state.dead) return reject(new LinkLost('storage'));
-    state.between = async () => {
-      state.between = null;
+    state.between.push(async () => {
       await run().then(resolve, (error: unknown) => {
         reject(error);
         if (!(error instanceof DiskFull)) throw error;
       });
-    };
+    });
     if (state.running) return;
     state.running = true;
     void pump(state);
@@ -343,8 +410,8 @@ function between(state: State, run: () => Promise<void>): Promise<void> {
 async function pump(state: State): Promise<void> {
   let batch: Waiting[] = [];
   try {
-    while (state.waiting.length > 0 || state.between !== null) {
-      await state.between?.();
+    while (state.waiting.length > 0 || state.between.length > 0) {
+      await state.between.shift()?.();
       if (state.waiting.length === 0) continue;
       batch = gather(state);
       await runBatch(state, batch);
@@ -386,8 +453,10 @@ async function tryBatch(state: State, waiting: readonly Waiting[], reserve = fal
   const answers = waiting.map(({ run }) => batch.command(guarded(run), (answer) => !isRefusal(answer)));
   const notices = batch.notices();
   if (!batch.empty) {
+    if (batch.deferRecount()) mark(batch, state.world.now());
     const commit = sealBatch(batch);
     assert(commit > state.commit, 'commits are numbered upwards');
+    const recount = state.recount && { ...state.recount, digest: batch.digestedUntil(state.recount.digest, state.recount.next) };
     try {
       await engine.commit(batch.writes(), { reserve });
     } catch (error) {
@@ -395,6 +464,7 @@ async function tryBatch(state: State, waiting: readonly Waiting[], reserve = fal
       throw error;
     }
     state.commit = commit;
+    state.recount = recount;
     state.batches++;
     if (!reserve) roomAgain(state);
   }

@@ -38,6 +38,25 @@ export function openChunk(stored: Uint8Array): Uint8Array {
   return Bun.zstdDecompressSync(stored.subarray(1));
 }
 
+/** Why these chunks, in their order, are not the body of that row; null: they are. A chunk is looked at before the next one is asked for. */
+export function bodyDamage(row: BlobRow, chunks: Iterable<Uint8Array | undefined>): string | null {
+  const hasher = new Bun.CryptoHasher('sha256');
+  let n = 0;
+  for (const stored of chunks) {
+    if (stored === undefined) return `chunk ${n} is missing`;
+    try {
+      const octets = openChunk(stored);
+      if (octets.length !== chunkSize(row.size, row.headerSize, n)) return `chunk ${n} has another size`;
+      hasher.update(octets);
+    } catch (error) {
+      return `chunk ${n}: ${(error as Error).message}`;
+    }
+    n++;
+  }
+  if (n !== row.chunks) return `it has ${n} of ${row.chunks} chunks`;
+  return hasher.digest().equals(Buffer.from(row.hash)) ? null : 'the body does not have its hash';
+}
+
 /** Throws RowDamaged for a chunk that does not open. */
 function soundChunk(stored: Uint8Array, blob: number, n: number): Uint8Array {
   try {

@@ -6,6 +6,7 @@
 import { limits } from '../actors/limits.ts';
 import { checkBlobs } from './checkblob.ts';
 import { checkMailboxes } from './checkmailbox.ts';
+import { checkTrace } from './checktrace.ts';
 import { digestOf, digestText, sameDigest } from './digest.ts';
 import type { Reader } from './engine.ts';
 import { unpackKeys } from './journal.ts';
@@ -68,6 +69,7 @@ export function check(reader: Reader, options: CheckOptions = {}): Checked {
     checkDirectory(c);
     checkMailboxes(c);
     checkQueue(c);
+    checkTrace(c);
     checkBlobs(c);
     checkDigest(c);
     for (const { row } of readable(c, 'damage')) say('row', `${row.table} ${Buffer.from(row.key).toString('hex')} is damaged and not mended: ${row.what}`);

@@ -53,14 +53,19 @@ export function removeRow(from: Digest, key: Uint8Array, value: Uint8Array): voi
 /** A recount of all rows. */
 export function digestOf(reader: Reader): Digest {
   const digest: Digest = { rows: 0, sumA: 0, sumB: 0 };
-  // Between two tables that are not covered, all is: also what no table declares.
+  for (const [from, to] of coveredFrom(new Uint8Array(0))) for (const [key, value] of reader.range(from, to)) addRow(digest, key, value);
+  return digest;
+}
+
+/** Where the rows lie that are covered, from a key on: between two tables that are not, all is, also what no table declares. */
+export function* coveredFrom(next: Uint8Array): Generator<[from: Uint8Array, to: Uint8Array], void, undefined> {
   const holes = [0, ...[...uncoveredNumbers].map(Number), 256].sort((a, b) => a - b);
   for (let i = 1; i < holes.length; i++) {
     const from = new Uint8Array([i === 1 ? 0 : (holes[i - 1] as number) + 1]);
     const end = holes[i] as number;
-    for (const [key, value] of reader.range(from, end < 256 ? new Uint8Array([end]) : new Uint8Array(64).fill(255))) addRow(digest, key, value);
+    const to = end < 256 ? new Uint8Array([end]) : new Uint8Array(64).fill(255);
+    if (Buffer.compare(next, to) < 0) yield [Buffer.compare(next, from) > 0 ? next : from, to];
   }
-  return digest;
 }
 
 export const sameDigest = (a: Digest, b: Digest): boolean => a.rows === b.rows && a.sumA === b.sumA && a.sumB === b.sumB;

@@ -65,7 +65,14 @@ const mail = record({
   skip: u32,
   /** The submitting account, 0 for mail from elsewhere. */
   account: u32,
+  /** For its trace: whence it came, and its recipients as they were named. No `ip`: it was made here. */
+  origin: record({ session: text(40), ip: text(60), helo: text(255), tls: text(100), named: list(address, 1_000) }),
 });
+
+/** Recipients of the queue, as an administrator names them. */
+const tended = list(record({ queue: u53, n: u32 }), 1_000);
+/** `done`: how many it changed. `leased`: how many of those named are being tried at this moment. */
+const tendedAnswer = { done: u32, leased: u32 };
 
 const kinds = oneOf('exists', 'flags', 'expunge', 'mailbox');
 const change = record({
@@ -78,6 +85,8 @@ const change = record({
 });
 
 const recordKey = record({ kind: u32, id: text(400) });
+/** Damage: the table, the key of the row (of a body: of its first chunk), and what is wrong with it. */
+const found = list(record({ table: text(40), key: bin(500), what: text(500) }), 1_000);
 
 export const Store = protocol(
   'store',
@@ -159,6 +168,10 @@ export const Store = protocol(
             code: text(20),
             error: text(500),
             host: text(255),
+            /** For its trace; empty: nothing happened that is worth telling. */
+            event: oneOf('', 'delivered', 'deferred', 'bounced', 'expired', 'discarded'),
+            ip: text(60),
+            tls: text(100),
           }),
           1_000,
         ),
@@ -166,6 +179,31 @@ export const Store = protocol(
       },
       {},
     ),
+    // an administrator (`by`) and the queue. What was done already is not done again. A recipient that is leased is in the
+    // hands of an attempt, which ends as it ends: held, it is not tried again; it is not deleted.
+    holdQueue: call(121, { now: u53, by: text(100), of: tended }, tendedAnswer),
+    /** Due now. The time that it was held does not count towards its expiry. */
+    releaseQueue: call(122, { now: u53, by: text(100), of: tended }, tendedAnswer),
+    /** Due now, and its waits begin anew. */
+    retryQueue: call(123, { now: u53, by: text(100), of: tended }, tendedAnswer),
+    /** Out of the queue, undelivered; `mails`: what its senders are told, in the same commit. `alone`: the caller knows
+     *  that nothing is being tried, so that leases mean nothing. */
+    deleteQueue: call(124, { now: u53, expiryMs: u53, by: text(100), alone: bool, of: tended, mails: list(mail, 8) }, tendedAnswer),
+
+    // what is seen from outside
+    /** Mail that was refused: best effort, gathered by whoever refused it. */
+    recordRefused: call(
+      120,
+      {
+        now: u53,
+        refusals: list(record({ at: u53, envelopeFrom: address, address, ip: text(60), helo: text(255), code: text(20), words: text(500), count: u32 }), 1_000),
+      },
+      {},
+    ),
+    /** How many sessions of each protocol a process has; kept until it says otherwise or its link ends. */
+    tellSessions: call(125, { open: list(record({ protocol: text(20), sessions: u32 }), 20) }, {}),
+    /** What the store itself knows of its work, without reading a row. */
+    pulse: call(126, {}, { commit: u53, batches: u53, commands: u53, full: bool, open: list(record({ protocol: text(20), sessions: u32 }), 20) }),
 
     // configuration and keys
     /** A validated, normalized document (storage/document.ts). Refuses `locked` on a joined site. */
@@ -181,14 +219,22 @@ export const Store = protocol(
       { now: u53, dataKey: bin(32), wrapped: text(20_000), identity: text(200), recipient: text(200) },
       { lineage: text(64), dataKey: bin(32), wrapped: text(20_000), identity: text(200), recipient: text(200), made: bool },
     ),
+    /** New signing keys of a domain, by selector. One that is there already stays as it is; `added`: how many were not. */
+    putDkim: call(
+      110,
+      {
+        now: u53,
+        domain: text(255),
+        keys: list(record({ selector: text(63), algorithm: oneOf('rsa', 'ed25519'), privateKey: bin(4_096), publicKey: bin(1_024) }), 8),
+      },
+      { added: u32 },
+    ),
 
     // damage (storage/scrub.ts)
     /** A slice was looked at: where to go on (empty: the end is reached), how much it was, and what was found. */
-    scrubbed: call(
-      90,
-      { now: u53, next: bin(500), rows: u32, bodies: u32, found: list(record({ table: text(40), key: bin(500), what: text(500) }), 1_000) },
-      {},
-    ),
+    scrubbed: call(90, { now: u53, next: bin(500), rows: u32, bodies: u32, found }, {}),
+    /** What somebody else than the scrub found. */
+    damaged: call(135, { now: u53, found }, {}),
     /** Mends one row: from what it derives from, or with `row`, its octets as they were stored (empty: there are none). */
     mend: call(91, { key: bin(500), row: bin(17 * 1024 * 1024) }, { how: oneOf('sound', 'derived', 'given', 'removed', 'no') }),
     /** Chunks of a body that is damaged, in the place of those that are there. `last`: the body is whole again. */
@@ -279,6 +325,8 @@ export const Store = protocol(
     // housekeeping
     /** Removes garbage and unclaimed transfers older than `transferAgeMs`; call again while `more`. */
     collect: call(80, { now: u53, transferAgeMs: u53 }, { chunks: u32, more: bool }),
+    /** Makes a part of the traces that came quick to find; call again while `more`. */
+    indexTrace: call(127, {}, { more: bool }),
     /** A process of this site ended without goodbye: its reader slots are freed. */
     readersGone: call(81, {}, {}),
     stats: call(82, {}, { commit: u53, queued: u32, batches: u53, commands: u53, full: bool }),

@@ -65,7 +65,7 @@ const collectEveryMs = 60_000;
 /** Between two steps of one collection, so that mail comes first. */
 const stepMs = 20;
 
-/** Removes garbage and transfers that stopped, in small steps, for as long as the store lives. */
+/** Removes garbage and transfers that stopped, and puts traces into their index, in small steps, for as long as the store lives. */
 export async function collector(world: World, store: Running<StoreProtocol>): Promise<never> {
   const self: Peer<StoreProtocol> = { id: 0, emit: () => {}, onGone: () => {} };
   for (;;) {
@@ -77,6 +77,11 @@ export async function collector(world: World, store: Running<StoreProtocol>): Pr
       if ('refused' in answer) break;
       chunks += (answer as { chunks: number }).chunks;
       ({ more } = answer as { more: boolean });
+      if (more) await world.sleep(stepMs);
+    }
+    for (let more = true; more; ) {
+      const answer = await store.receive('indexTrace', {}, self);
+      more = !('refused' in answer) && (answer as { more: boolean }).more;
       if (more) await world.sleep(stepMs);
     }
     if (chunks > 0) world.log('store.collected', { chunks });

@@ -214,6 +214,8 @@ function bareRow(table: TableName, stored: Uint8Array): Uint8Array {
 /** Missing trailing fields take these values: a row written before a field was appended stays readable. */
 const defaults: { readonly [N in TableName]?: Readonly<Record<string, unknown>> } = {
   site: { epoch: 1, rows: 0, sumA: 0, sumB: 0 },
+  queue: { trace: 0 },
+  queueRecipient: { held: 0 },
 };
 
 /** `key`: where it was found; with it the checksum is proved. Throws RowDamaged. */

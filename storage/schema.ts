@@ -2,7 +2,7 @@
 // tests/golden/schema.txt holds them still. A key is the table number (one octet) and its parts, big-endian, so that
 // keys sort as their values do. A `raw` value is not msgpack: its layout is told in its row.
 
-import { bin, bool, type Field, type Fields, i53, list, nullable, type Of, oneOf, text, u8, u32, u53 } from '../actors/wire.ts';
+import { bin, bool, type Field, type Fields, i53, list, nullable, type Of, oneOf, record, text, u8, u32, u53 } from '../actors/wire.ts';
 
 /** Ordered key parts. `text` is UTF-8 and may only stand last; `hash` is 32 octets. */
 export type Part = 'u32' | 'u64' | 'text' | 'hash';
@@ -35,6 +35,9 @@ const raw = <const K extends Parts>(number: number, key: K, why: string): Table<
 
 const address: Field<string> = text(320);
 const mailboxName: Field<string> = text(1000);
+
+/** What may become of an accepted message, and of one that was not. */
+const traceKinds = ['refused', 'delivered', 'deferred', 'bounced', 'expired', 'discarded', 'held', 'released', 'retried', 'deleted'] as const;
 
 export const tables = {
   site: table(
@@ -148,8 +151,9 @@ export const tables = {
       smtputf8: bool,
       eightBit: bool,
       recipients: u32,
+      trace: u53,
     },
-    'one accepted message on its way out',
+    'one accepted message on its way out; trace: what is remembered of it, 0: nothing',
   ),
   queueRecipient: table(
     18,
@@ -166,8 +170,9 @@ export const tables = {
       lastCode: text(20),
       lastError: text(500),
       lastHost: text(255),
+      held: u53,
     },
-    'Q1: stays until delivered or bounced',
+    'Q1: stays until delivered, bounced or deleted by an administrator; held: since when one holds it back (ms), 0: nobody does',
   ),
   queueDue: table(
     19,
@@ -254,11 +259,85 @@ export const tables = {
     { rev: u53, body: text(4 * 1024 * 1024) },
     'of a portal: one JSON document; kinds and ids are in uplink/portal/records.ts; rev: the commit that wrote it',
   ),
+  dkim: table(
+    28,
+    { name: 'text' },
+    { algorithm: oneOf('rsa', 'ed25519'), state: oneOf('current', 'next', 'old'), privateKey: bin(4_096), publicKey: bin(1_024), createdAt: u53 },
+    'what mail is signed with, by domain/selector: PKCS #8, and the key as DNS publishes it. current: signs; next: published only; old: was. Stays when its domain leaves the document',
+  ),
+  trace: table(
+    30,
+    { trace: 'u64' },
+    {
+      at: u53,
+      queue: u53,
+      account: u32,
+      session: text(40),
+      ip: text(60),
+      helo: text(255),
+      tls: text(100),
+      size: u53,
+      messageId: text(998),
+      envelopeFrom: address,
+      named: list(address, 1_000),
+      placed: list(record({ account: u32, mailbox: u32, uid: u32 }), 10_000),
+      remote: list(address, 10_000),
+    },
+    'an accepted message: whence, for whom (as named), where it was placed, and which recipients were queued (by their n); no ip: made here',
+  ),
+  traceEvent: table(
+    31,
+    { trace: 'u64', n: 'u32' },
+    {
+      at: u53,
+      kind: oneOf(...traceKinds),
+      to: list(u32, 10_000),
+      address,
+      envelopeFrom: address,
+      ip: text(60),
+      host: text(255),
+      code: text(20),
+      words: text(500),
+      tls: text(100),
+      next: u53,
+      count: u32,
+      by: text(100),
+    },
+    'what became of it later: to are numbers in remote of its trace. Of trace 0: mail that was refused, which has no message',
+  ),
+  traceIndex: table(
+    32,
+    { bucket: 'u32', of: 'u64', trace: 'u64' },
+    {},
+    'who looks for an address or a Message-ID: of is 53 bits of its SHA-256, bucket is trace / 1024, so that rows come and go together. The collector writes it, of many messages at once',
+  ),
+  traceMeter: table(
+    33,
+    {},
+    {
+      first: u53,
+      next: u53,
+      indexed: u53,
+      firstRefused: u32,
+      nextRefused: u32,
+      octets: u53,
+      received: u53,
+      refused: u53,
+      delivered: u53,
+      deferred: u53,
+      bounced: u53,
+      deleted: u53,
+    },
+    'traces are those of [first, next), in the index those of [first, indexed); refusals likewise; octets: about how long both are; what was counted since the site began',
+  ),
 } as const;
 
 export type TableName = keyof typeof tables;
 /** Where an octet string names a row: for the journal, check and `mailsite schema`. */
 export const tableByNumber: ReadonlyMap<number, TableName> = new Map(Object.entries(tables).map(([name, t]) => [t.number, name as TableName]));
+
+/** When a recipient that is held is due: never, which is later than all else. */
+export const heldDue = 2 ** 52;
 
 /** NOTIFY bits of a queue recipient (RFC 3461 §4.1). 0 means the default: FAILURE and DELAY. */
 export const notify = { never: 1, success: 2, failure: 4, delay: 8 } as const;

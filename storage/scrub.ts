@@ -8,9 +8,10 @@
 import type { Peer, Running } from '../actors/actor.ts';
 import { type Ask, isRefusal } from '../actors/wire.ts';
 import type { World } from '../actors/world.ts';
-import { chunkSize, codec, type InfoRow, openChunk } from './bodies.ts';
+import { bodyDamage, chunkSize, codec, type InfoRow, openChunk } from './bodies.ts';
 import type { Engine, Reader } from './engine.ts';
 import type { StoreProtocol } from './messages.ts';
+import { digestKey, isDigest, marked } from './recount.ts';
 import { decodeKey, decodeRow, encodeKey, encodeRow, getRow, type Key, type Keyed, prefixRange, type Row, sealRow, tableOf, unlessDamaged } from './rows.ts';
 import { type TableName, tables } from './schema.ts';
 
@@ -36,6 +37,9 @@ const lookMs = 3_600_000;
 const sliceRows = 500;
 const sliceOctets = 1024 * 1024;
 const pauseMs = 250;
+/** After a mend: at least so long, and so many times what it took, as it may have read a whole table. */
+const mendPauseMs = 10;
+const mailFirst = 4;
 /** Between two commits that keep how far it is: a crash loses no more. */
 const sayMs = 30_000;
 
@@ -45,14 +49,15 @@ export async function scrubber(world: World, engine: Engine, store: Running<Stor
     engine.refresh();
     const row = unlessDamaged(() => getRow(engine, 'scrub', {}));
     const due = row === undefined || row.next.length > 0 || row.finishedAt + everyMs <= world.now();
-    if (due || listed(engine).length > 0) await scrubOnce(world, engine, store, options);
+    if (due) await scrubOnce(world, engine, store, options);
+    else await mendListed(world, engine, store, options);
     await world.sleep(lookMs);
   }
 }
 
 /** One scrub to its end, from where the last one was left. Then all that is listed is tried once more. */
 export async function scrubOnce(world: World, engine: Engine, store: Running<StoreProtocol>, options: ScrubOptions): Promise<void> {
-  const s: Scrub = { world, engine, options, ask: (kind, ask) => store.receive(kind, ask, self) };
+  const s = scrubOf(world, engine, store, options);
   const began = world.monotonicMs();
   engine.refresh();
   const from = unlessDamaged(() => getRow(engine, 'scrub', {}))?.next ?? new Uint8Array(0);
@@ -83,6 +88,18 @@ export async function scrubOnce(world: World, engine: Engine, store: Running<Sto
   const done = unlessDamaged(() => getRow(engine, 'scrub', {}));
   if (done) world.log('store.scrubbed', { rows: done.rows, bodies: done.bodies, found: done.found, ms: Math.round(world.monotonicMs() - began) });
 }
+
+/** Tries what is on the list once more. */
+async function mendListed(world: World, engine: Engine, store: Running<StoreProtocol>, options: ScrubOptions): Promise<void> {
+  await mendAll(scrubOf(world, engine, store, options), listed(engine));
+}
+
+const scrubOf = (world: World, engine: Engine, store: Running<StoreProtocol>, options: ScrubOptions): Scrub => ({
+  world,
+  engine,
+  options,
+  ask: (kind, ask) => store.receive(kind, ask, self),
+});
 
 interface Scrub {
   readonly world: World;
@@ -175,42 +192,34 @@ function needs(table: TableName, { key, row }: { key: unknown; row: unknown }): 
 
 /** Reads a body whole. */
 function lookAtBody(reader: Reader, slice: Slice, { key, row }: Keyed<'blob'>): void {
-  const what = bodyDamage(reader, key.blob, row);
+  const what = bodyDamage(row, chunksOf(reader, key.blob, row));
   if (what !== null) slice.found.push({ table: 'chunk', key: encodeKey('chunk', { blob: key.blob, n: 0 }), what });
   slice.bodies++;
   slice.octets += row.size;
 }
 
-function bodyDamage(reader: Reader, blob: number, row: Row<'blob'>): string | null {
-  const hasher = new Bun.CryptoHasher('sha256');
-  for (let n = 0; n < row.chunks; n++) {
-    const stored = reader.get(encodeKey('chunk', { blob, n }));
-    if (stored === undefined) return `chunk ${n} is missing`;
-    try {
-      const octets = openChunk(stored);
-      if (octets.length !== chunkSize(row.size, row.headerSize, n)) return `chunk ${n} has another size`;
-      hasher.update(octets);
-    } catch (error) {
-      return `chunk ${n}: ${(error as Error).message}`;
-    }
-  }
-  return hasher.digest().equals(Buffer.from(row.hash)) ? null : 'the body does not have its hash';
+function* chunksOf(reader: Reader, blob: number, row: Row<'blob'>): Generator<Uint8Array | undefined> {
+  for (let n = 0; n < row.chunks; n++) yield reader.get(encodeKey('chunk', { blob, n }));
 }
 
 /** Tries what is found, in rounds, for as long as that helps: some derive from others. */
 async function mendAll(s: Scrub, found: readonly Found[]): Promise<void> {
-  let left = found;
+  let left = found.filter(({ key }) => !isDigest(key));
   for (;;) {
     const still: Found[] = [];
     for (const f of left) {
       s.engine.refresh();
+      const began = s.world.monotonicMs();
       const how = f.table === 'chunk' ? await mendBody(s, f) : await mendRow(s, f);
       if (how === 'no') still.push(f);
       else if (how !== 'sound') s.world.log('store.healed', { table: f.table, key: Buffer.from(f.key).toString('hex'), how });
+      await s.world.sleep(Math.max(mendPauseMs, mailFirst * (s.world.monotonicMs() - began)));
     }
-    if (still.length === 0 || still.length === left.length) return;
+    if (still.length === 0 || still.length === left.length) break;
     left = still;
   }
+  s.engine.refresh();
+  if (marked(s.engine) !== undefined) await s.ask('mend', { key: digestKey, row: new Uint8Array(0) }); // refused: later
 }
 
 /** What only a copy knows in full comes from a copy where there is one. */
@@ -235,7 +244,7 @@ const howOf = (answer: object): string => (isRefusal(answer) ? 'no' : (answer as
 async function mendInfo(s: Scrub, key: Uint8Array): Promise<string> {
   const { blob } = decodeKey('info', key);
   const row = unlessDamaged(() => getRow(s.engine, 'blob', { blob }));
-  if (s.options.infoOf === null || row === undefined || bodyDamage(s.engine, blob, row) !== null) return 'no';
+  if (s.options.infoOf === null || row === undefined || bodyDamage(row, chunksOf(s.engine, blob, row)) !== null) return 'no';
   const pieces: Uint8Array[] = [];
   for (let n = 0; n < row.chunks; n++) pieces.push(openChunk(s.engine.get(encodeKey('chunk', { blob, n })) as Uint8Array));
   const info = await s.options.infoOf(Buffer.concat(pieces));
@@ -247,7 +256,7 @@ async function mendBody(s: Scrub, { key }: Found): Promise<string> {
   const { blob } = decodeKey('chunk', key);
   const row = unlessDamaged(() => getRow(s.engine, 'blob', { blob }));
   if (row === undefined) return 'no';
-  if (bodyDamage(s.engine, blob, row) === null) return saying(await s.ask('mendBody', { blob, first: 0, chunks: [], last: true }), 'sound');
+  if (bodyDamage(row, chunksOf(s.engine, blob, row)) === null) return saying(await s.ask('mendBody', { blob, first: 0, chunks: [], last: true }), 'sound');
   const spare = (await s.options.spare?.()) ?? null;
   if (spare === null || !(await isGood(spare.body(row.hash), row))) return 'no';
   let first = 0;

@@ -13,7 +13,7 @@ const most = 10;
 
 /** Octets of rows: their keys and values as they are stored. */
 export interface Part {
-  readonly what: 'bodies' | 'envelopes' | 'indexes' | 'journal' | 'vanished' | 'queue' | 'configuration' | 'garbage' | 'transfers';
+  readonly what: 'bodies' | 'envelopes' | 'indexes' | 'journal' | 'vanished' | 'queue' | 'trace' | 'configuration' | 'garbage' | 'transfers';
   readonly rows: number;
   readonly octets: number;
 }
@@ -40,7 +40,7 @@ export function space(reader: Reader) {
 }
 
 const configuration: readonly TableName[] = [
-  ...(['site', 'config', 'domain', 'address', 'account', 'certificate', 'authFailure', 'lineage', 'recovery', 'damage', 'scrub', 'record'] as const),
+  ...(['site', 'config', 'domain', 'address', 'account', 'certificate', 'dkim', 'authFailure', 'lineage', 'recovery', 'damage', 'scrub', 'record'] as const),
   ...(['uplink', 'desired', 'before', 'commandResult', 'event', 'eventLog'] as const),
 ];
 
@@ -72,6 +72,7 @@ function partsOf(reader: Reader, bodies: Bodies): Part[] {
     sum('journal', ['journal']),
     sum('vanished', ['vanished']),
     sum('queue', ['queue', 'queueRecipient', 'queueDue']),
+    sum('trace', ['trace', 'traceEvent', 'traceIndex', 'traceMeter']),
     sum('configuration', configuration),
     { what: 'garbage', rows: garbage, octets: Math.round(garbage * chunkOctets) },
     { what: 'transfers', rows: transfers, octets },

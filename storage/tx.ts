@@ -69,6 +69,12 @@ export interface Batch extends Tx {
   touched(except: TableName): Uint8Array[];
   /** Makes `digest`, which is that of the rows below, the digest of the rows with these writes. */
   digested(digest: Digest): void;
+  /** Must the digest be counted anew? Then it is not at the commit: who asks sees to it. */
+  deferRecount(): boolean;
+  /** The digest of the rows below `until` with these writes, from that of them without. */
+  digestedUntil(digest: Digest, until: Uint8Array): Digest;
+  /** What the rows below add up to, whatever the site says. */
+  counted(digest: Digest): void;
   writes(): Write[];
   notices(): Notices;
 }
@@ -85,7 +91,6 @@ export function createBatch(reader: Reader): Batch {
   const tables = new Map<TableName, Map<string, Written>>();
   /** Rows below, as they were read one by one: what is read is often written, and the digest needs what was there. */
   const seen = new Map<string, Uint8Array>();
-  let recounted = false;
   let undo: { at: Map<string, Written>; name: string; was: Written | undefined }[] = [];
   let told: Told = { changes: [], rev: null, due: null, records: [] };
   const tableMap = (table: TableName): Map<string, Written> => {
@@ -100,6 +105,7 @@ export function createBatch(reader: Reader): Batch {
     at.set(name, { table, key, row, octets: null });
   };
   const batch: Batch = {
+    ...digesting(reader, tables, seen),
     get(table, key) {
       const octets = encodeKey(table, key);
       const name = octetText(octets);
@@ -119,9 +125,6 @@ export function createBatch(reader: Reader): Batch {
     count: (table, prefix) => countRows(reader, tables.get(table), scanRange(table, prefix)),
     put: (table, key, row) => write(table, encodeKey(table, key), row as Row<TableName>),
     delete: (table, key) => write(table, encodeKey(table, key), undefined),
-    recount() {
-      recounted = true;
-    },
     changed: (change) => void told.changes.push(change),
     configured(rev) {
       told.rev = rev;
@@ -156,15 +159,41 @@ export function createBatch(reader: Reader): Batch {
       return true;
     },
     touched: (except) => [...tables].filter(([table]) => table !== except).flatMap(([, map]) => [...map.values()].map((w) => w.key)),
-    digested(digest) {
-      const below = (name: string, key: Uint8Array): Uint8Array | undefined => seen.get(name) ?? reader.get(key);
-      if (recounted || overDamage(tables, seen, below)) Object.assign(digest, digestOf(reader));
-      digestWrites(digest, tables, below);
-    },
     writes: () => sortedWrites(tables),
     notices: () => ({ ...told, changes: mergeChanges(told.changes) }),
   };
   return batch;
+}
+
+type Digesting = Pick<Batch, 'recount' | 'digested' | 'deferRecount' | 'digestedUntil' | 'counted'>;
+
+function digesting(reader: Reader, tables: ReadonlyMap<TableName, ReadonlyMap<string, Written>>, seen: Map<string, Uint8Array>): Digesting {
+  const below: Below = (name, key) => seen.get(name) ?? reader.get(key);
+  let recounted = false;
+  let known: Digest | null = null;
+  return {
+    recount() {
+      recounted = true;
+    },
+    digested(digest) {
+      if (recounted || overDamage(tables, seen, below)) known ??= digestOf(reader);
+      Object.assign(digest, known);
+      digestWrites(digest, tables, below);
+    },
+    deferRecount() {
+      const needed = recounted || overDamage(tables, seen, below);
+      recounted = false;
+      return needed;
+    },
+    digestedUntil(digest, until) {
+      const next = { ...digest };
+      digestWrites(next, tables, below, until);
+      return next;
+    },
+    counted(digest) {
+      known = digest;
+    },
+  };
 }
 
 function countRows(reader: Reader, own: ReadonlyMap<string, Written> | undefined, { from, to }: Range): number {
@@ -245,10 +274,11 @@ function overDamage(tables: ReadonlyMap<TableName, ReadonlyMap<string, Written>>
 
 type Below = (name: string, key: Uint8Array) => Uint8Array | undefined;
 
-function digestWrites(digest: Digest, tables: ReadonlyMap<TableName, ReadonlyMap<string, Written>>, below: Below): void {
+function digestWrites(digest: Digest, tables: ReadonlyMap<TableName, ReadonlyMap<string, Written>>, below: Below, until?: Uint8Array): void {
   for (const map of tables.values()) {
     for (const [name, written] of map) {
       if (!covered(written.key)) break; // nor is any other row of its table
+      if (until !== undefined && Buffer.compare(written.key, until) >= 0) continue;
       const was = below(name, written.key);
       if (was !== undefined) removeRow(digest, written.key, was);
       if (written.row !== undefined) addRow(digest, written.key, encoded(written));

@@ -8,12 +8,27 @@ import type { Document, Relay } from './document.ts';
 import type { Reader } from './engine.ts';
 import { inboxName } from './names.ts';
 import { type Entry, pageOf, readPage } from './page.ts';
-import { decodeKey, decodeRow, encodeKey, getRow, type Key, type Keyed, octetText, type Row, RowDamaged, scanRange, scanRows } from './rows.ts';
-import type { TableName } from './schema.ts';
+import {
+  decodeKey,
+  decodeRow,
+  encodeKey,
+  getRow,
+  type Key,
+  type Keyed,
+  octetText,
+  prefixRange,
+  type Range,
+  type Row,
+  RowDamaged,
+  scanRange,
+  scanRows,
+} from './rows.ts';
+import { heldDue, type TableName } from './schema.ts';
 
 export { accountByAddress, isLocalDomain, mayFrom, type Resolution, type Resolved, resolveAddress } from './directory.ts';
 export { blob, body, header, info, peekInfo } from './bodies.ts';
 export { RowDamaged } from './rows.ts';
+export { traceMeter } from './trace.ts';
 
 export type AccountRow = Row<'account'>;
 export type CertificateRow = Row<'certificate'>;
@@ -131,6 +146,16 @@ export function vanishedSince(reader: Reader, mailboxId: number, modseq: number)
 
 export const certificate = (reader: Reader, host: string): CertificateRow | undefined => getRow(reader, 'certificate', { host: host.toLowerCase() });
 
+export interface DkimKey extends Row<'dkim'> {
+  readonly selector: string;
+}
+
+/** The signing keys of a domain in the order of their selectors. One that is damaged signs nothing. */
+export function dkimKeys(reader: Reader, domain: string): DkimKey[] {
+  const found = scanRows(reader, 'dkim', [`${domain}/`], { skipDamaged: true });
+  return [...found].map(({ key, row }) => ({ selector: key.name.slice(domain.length + 1), ...row }));
+}
+
 export const authFailures = (reader: Reader, key: string): Row<'authFailure'> | undefined => getRow(reader, 'authFailure', { key });
 
 /** One message of the outbound queue. */
@@ -139,19 +164,39 @@ export function queued(reader: Reader, id: number): QueuedView | undefined {
   return row && { queue: id, row, recipients: [...scanRows(reader, 'queueRecipient', [id], { skipDamaged: true })].map((r) => ({ n: r.key.n, row: r.row })) };
 }
 
-/** The outbound queue, oldest message first. */
-export function* queue(reader: Reader): Generator<QueuedView, void, undefined> {
-  for (const { key } of stepwise(reader, 'queue', (k: Key<'queue'>) => ({ queue: k.queue + 1 }))) {
+/** The outbound queue, oldest message first, behind the one numbered `after`. */
+export function* queue(reader: Reader, after = 0): Generator<QueuedView, void, undefined> {
+  for (const { key } of stepwise(reader, 'queue', (k: Key<'queue'>) => ({ queue: k.queue + 1 }), { queue: after + 1 })) {
     const found = queued(reader, key.queue);
     if (found) yield found;
   }
 }
 
-/** All rows of a table, in short scans. `next`: the least key above one. */
-function* stepwise<N extends TableName>(reader: Reader, table: N, next: (key: Key<N>) => Key<N>): Generator<Keyed<N>, void, undefined> {
-  let from: Key<N> | undefined;
+/** How much waits in the queue. `oldestAt`: when the oldest message came, ms since the epoch; null: there is none. */
+export function queueSize(reader: Reader): { messages: number; recipients: number; held: number; oldestAt: number | null } {
+  const [oldest] = scanRows(reader, 'queue', [], { limit: 1, skipDamaged: true });
+  return {
+    messages: countOf(reader, prefixRange('queue')),
+    recipients: countOf(reader, prefixRange('queueRecipient')),
+    held: countOf(reader, prefixRange('queueDue', heldDue)),
+    oldestAt: oldest?.row.arrivedAt ?? null,
+  };
+}
+
+/** Rows and bodies that are damaged and not mended yet. */
+export const damageCount = (reader: Reader): number => countOf(reader, prefixRange('damage'));
+
+function countOf(reader: Reader, { from, to }: Range): number {
+  let count = 0;
+  for (const _ of reader.keys(from, to)) count++;
+  return count;
+}
+
+/** All rows of a table from `first` on, in short scans. `next`: the least key above one. */
+function* stepwise<N extends TableName>(reader: Reader, table: N, next: (key: Key<N>) => Key<N>, first: Key<N>): Generator<Keyed<N>, void, undefined> {
+  let from = first;
   for (;;) {
-    const found = [...scanRows(reader, table, [], { limit: step, ...(from === undefined ? {} : { from }) })];
+    const found = [...scanRows(reader, table, [], { limit: step, from })];
     yield* found;
     const last = found.at(-1);
     if (!last || found.length < step) return;

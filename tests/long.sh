@@ -3,39 +3,59 @@
 #
 #   tests/long.sh [PART ...]        all parts, or those named; the parts lsm-… are others again, on the LSM engine
 #
+#   MAILSITE_KILLS=100              of the parts that kill: so many times each
+#   MAILSITE_ONLY=WORDS             of the parts named: only tests with these words in their titles
+#
 # Each part runs in namespaces of its own (network, mounts, processes): every port is free there, nothing leads outside,
 # and nothing is left behind. One line a part; the last line counts them. The output of a part that fails is shown.
 set -u
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
 
-packages=(swaks libnet-ssleay-perl curl isync neomutt fetchmail postfix knot debootstrap systemd-container strace openssl iproute2 util-linux bsdutils chromium)
+packages=(swaks libnet-ssleay-perl curl isync neomutt fetchmail postfix knot python3-dkim debootstrap systemd-container strace openssl iproute2 util-linux bsdutils chromium)
+kills=${MAILSITE_KILLS:-}
+# those with a clock of their own cannot wait for LMDB's thread
+units=unit/storage/,unit/snapshot/,unit/imap/
 parts=(
-  'swaks       clients/swaks.test.ts'
-  'curl        clients/curl.test.ts'
-  'mbsync      clients/mbsync.test.ts'
-  'neomutt     clients/mutt.test.ts'
-  'fetchmail   clients/fetchmail.test.ts'
-  'node        clients/node.test.ts'
-  'postfix     clients/postfix.test.ts'
-  'smtp        hostile/smtp.test.ts'
-  'imap        hostile/imap.test.ts'
-  'flood       hostile/flood.test.ts'
-  'writelog    crash/writelog/writelog.test.ts'
-  'faults      crash/faults/faults.test.ts'
-  'chain       crash/chain.test.ts'
-  'snapshot    crash/snapshot.test.ts'
-  'full        crash/full.test.ts'
-  'kill        crash/kill.test.ts'
-  'lsm-node    clients/node.test.ts       MAILSITE_ENGINE=lsm'
-  'lsm-mbsync  clients/mbsync.test.ts     MAILSITE_ENGINE=lsm'
-  'lsm-imap    hostile/imap.test.ts       MAILSITE_ENGINE=lsm'
-  'lsm-full    crash/full.test.ts         MAILSITE_ENGINE=lsm'
-  'lsm-kill    crash/kill.test.ts         MAILSITE_ENGINE=lsm MAILSITE_KILLS=40'
-  'compact     crash/compact.test.ts'
-  'ui          ui'
-  'bare        container/bare.test.ts'
-  'booted      container/booted.test.ts'
+  'swaks          clients/swaks.test.ts'
+  'curl           clients/curl.test.ts'
+  'mbsync         clients/mbsync.test.ts'
+  'neomutt        clients/mutt.test.ts'
+  'fetchmail      clients/fetchmail.test.ts'
+  'node           clients/node.test.ts'
+  'dialogs        clients/dialogs.test.ts'
+  'postfix        clients/postfix.test.ts'
+  'dns            clients/dns.test.ts'
+  'smtp           hostile/smtp.test.ts'
+  'imap           hostile/imap.test.ts'
+  'flood          hostile/flood.test.ts'
+  'writelog       crash/writelog/writelog.test.ts'
+  'faults         crash/faults/faults.test.ts'
+  'chain          crash/chain.test.ts'
+  'snapshot       crash/snapshot.test.ts'
+  'full           crash/full.test.ts'
+  'kill           crash/kill.test.ts'
+  "lmdb-units     $units                     MAILSITE_TEST_ENGINE=lmdb"
+  "lsm-units      $units,unit/smtp/,unit/outbound/  MAILSITE_TEST_ENGINE=lsm"
+  'lsm-swaks      clients/swaks.test.ts      MAILSITE_ENGINE=lsm'
+  'lsm-curl       clients/curl.test.ts       MAILSITE_ENGINE=lsm'
+  'lsm-mbsync     clients/mbsync.test.ts     MAILSITE_ENGINE=lsm'
+  'lsm-neomutt    clients/mutt.test.ts       MAILSITE_ENGINE=lsm'
+  'lsm-fetchmail  clients/fetchmail.test.ts  MAILSITE_ENGINE=lsm'
+  'lsm-node       clients/node.test.ts       MAILSITE_ENGINE=lsm'
+  'lsm-dialogs    clients/dialogs.test.ts    MAILSITE_ENGINE=lsm'
+  'lsm-postfix    clients/postfix.test.ts    MAILSITE_ENGINE=lsm'
+  'lsm-smtp       hostile/smtp.test.ts       MAILSITE_ENGINE=lsm'
+  'lsm-imap       hostile/imap.test.ts       MAILSITE_ENGINE=lsm'
+  'lsm-flood      hostile/flood.test.ts      MAILSITE_ENGINE=lsm'
+  'lsm-chain      crash/chain.test.ts        MAILSITE_ENGINE=lsm'
+  "lsm-snapshot   crash/snapshot.test.ts     MAILSITE_ENGINE=lsm MAILSITE_KILLS=${kills:-4}"
+  'lsm-full       crash/full.test.ts         MAILSITE_ENGINE=lsm'
+  "lsm-kill       crash/kill.test.ts         MAILSITE_ENGINE=lsm MAILSITE_KILLS=${kills:-40}"
+  'compact        crash/compact.test.ts'
+  'ui             ui'
+  'bare           container/bare.test.ts'
+  'booted         container/booted.test.ts'
 )
 
 fail() { echo "$1" >&2; echo '0 passed, 1 failed'; exit 1; }
@@ -76,13 +96,18 @@ isolated() {
 run_part() {
   local name=$1 file=$2 start=$SECONDS log="$logs/$1"
   shift 2
-  MAILSITE_REPORT=$log.report isolated env "$@" timeout --kill-after=5 900 bun --bun node_modules/.bin/vitest run --project long "tests/$file" >"$log" 2>&1
+  local project=long limit=$((900 + 120 * ${MAILSITE_KILLS:-0})) only=()
+  [[ $file != unit/* ]] || project=unit
+  [ -z "${MAILSITE_ONLY:-}" ] || only=(-t "$MAILSITE_ONLY")
+  local files
+  IFS=, read -ra files <<<"tests/${file//,/,tests/}"
+  MAILSITE_REPORT=$log.report isolated env "$@" timeout --kill-after=5 $limit bun --bun node_modules/.bin/vitest run --project $project "${only[@]}" "${files[@]}" >"$log" 2>&1
   local code=$?
   if [ $code = 0 ]; then
-    printf 'ok    %-10s %4d s\n' "$name" $((SECONDS - start))
+    printf 'ok    %-13s %4d s\n' "$name" $((SECONDS - start))
     passed=$((passed + 1))
   else
-    printf 'FAIL  %-10s %4d s (exit %d)\n' "$name" $((SECONDS - start)) $code
+    printf 'FAIL  %-13s %4d s (exit %d)\n' "$name" $((SECONDS - start)) $code
     tail -n 150 "$log" | sed 's/^/      /'
     failed=$((failed + 1))
   fi

@@ -16,14 +16,14 @@ import { keysFor, kitText } from '../../storage/snapshot/keys.ts';
 import { openPlace } from '../../storage/snapshot/place.ts';
 import { config } from '../../storage/views.ts';
 import type { Arguments } from '../arguments.ts';
-import { Failure, print, printJsonLine, progress, size, span, UsageError } from '../output.ts';
+import { complain, Failure, print, printJsonLine, progress, size, span, UsageError } from '../output.ts';
 import { dataDirectory } from '../place.ts';
 import { type Writable, writeSite } from '../site.ts';
 import { absolute, idOf, localSite, plainly, within } from './source.ts';
 
 const least = constants.priority.PRIORITY_LOW;
 
-export async function create(given: Arguments): Promise<undefined> {
+export async function create(given: Arguments): Promise<number> {
   const world = realWorld(() => {});
   const wasRoot = process.getuid?.() === 0;
   const data = mustExist(given);
@@ -40,12 +40,13 @@ export async function create(given: Arguments): Promise<undefined> {
   });
   bar.end();
   const ms = Math.round(world.monotonicMs() - began);
-  const { kind, manifest, written, reused, read } = done;
+  const { kind, manifest, written, reused, read, damaged } = done;
   // whoever made the keys (a site that parks itself, an upgrade, a create that was cut off), here is who can keep the kit
   const kit = kind !== 'same' && manifest.previous === null ? kitText(host, manifest.lineage, identity) : null;
   const { lineage, commit, takenAt } = manifest;
-  if (given.json) printJsonLine({ ok: true, id: idOf(manifest), kind, host, lineage, commit, takenAt, to: url, written, reused, read, ms, kit });
+  if (given.json) printJsonLine({ ok: true, id: idOf(manifest), kind, host, lineage, commit, takenAt, to: url, written, reused, read, damaged, ms, kit });
   else {
+    for (const { blob, what } of damaged) complain(`body ${blob} of the site is damaged (${what}): mailsite check --deep names what is`);
     if (kind === 'same') print(`Nothing changed since snapshot ${idOf(manifest)} of ${host || data}: it stands.`);
     else
       print(
@@ -53,6 +54,7 @@ export async function create(given: Arguments): Promise<undefined> {
       );
     if (kit !== null) print(`\n${kit}`);
   }
+  return damaged.length === 0 ? 0 : 1;
 }
 
 async function make(world: World, site: Found, url: string, full: boolean, progress: (done: number, of: number) => void) {

@@ -15,15 +15,14 @@ export async function list(given: Arguments): Promise<number> {
     const place = await fromPlace(world, given);
     return { url: place.url, ...(await allSnapshots(place)) };
   });
-  const rows = found.map(({ manifest: m }) => ({
-    id: idOf(m),
-    lineage: m.lineage,
-    commit: m.commit,
-    takenAt: m.takenAt,
-    base: m.increments.length === 0,
-    increments: m.increments.length,
-    /** Of the last increment, or of the catalog of a base. */
-    octets: (m.increments.at(-1)?.objects ?? [m.catalog]).reduce((sum, [, octets]) => sum + octets, 0),
+  const rows = found.map((s) => ({
+    id: idOf(s),
+    lineage: s.lineage,
+    commit: s.commit,
+    takenAt: s.takenAt,
+    base: s.increments === 0,
+    increments: s.increments,
+    octets: s.octets,
   }));
   if (given.json) printJson({ place: url, snapshots: rows, damaged });
   else if (rows.length === 0 && damaged.length === 0) print(`No snapshots in ${url}.`);

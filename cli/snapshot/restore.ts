@@ -12,8 +12,9 @@ import { DiskFull } from '../../storage/engine.ts';
 import { defaultEngine, type EngineKind, engineFiles, engineNames, engineOf, loadEngine } from '../../storage/engines/open.ts';
 import { CannotExtract, extract } from '../../storage/snapshot/extract.ts';
 import type { Place } from '../../storage/snapshot/place.ts';
-import { openSnapshot } from '../../storage/snapshot/read.ts';
-import { moveOn, NotTheSame, type Restored, restoreSnapshot } from '../../storage/snapshot/restore.ts';
+import { holdStill } from '../../storage/snapshot/drill.ts';
+import { openSnapshot, type SnapshotView } from '../../storage/snapshot/read.ts';
+import { moveOn, NotTheSame, type Restored, type RestoreOptions, restoreSnapshot } from '../../storage/snapshot/restore.ts';
 import { accountByAddress } from '../../storage/views.ts';
 import type { Arguments } from '../arguments.ts';
 import { complain, count, Failure, print, printJsonLine, progress, size, span, UsageError } from '../output.ts';
@@ -24,7 +25,7 @@ import { chosen, dataKey, type Found, fromPlace, giveToOwner, idOf, mustBeOne, p
 export async function restore(given: Arguments): Promise<number> {
   const only = given.only !== undefined;
   for (const name of ['folder', 'message', 'into'] as const) if (!only && given[name] !== undefined) throw new UsageError(`--${name} goes with --only ADDRESS`);
-  for (const name of ['deep', 'engine'] as const) if (only && given.named.includes(name)) throw new UsageError(`--${name} does not go with --only`);
+  for (const name of ['deep', 'engine', 'drill'] as const) if (only && given.named.includes(name)) throw new UsageError(`--${name} does not go with --only`);
   const world = realWorld(() => {});
   return plainly(async () => {
     const place = await fromPlace(world, given);
@@ -51,7 +52,7 @@ async function whole(world: World, place: Place, { manifest }: Found, key: Uint8
   const began = world.monotonicMs();
   const bar = progress('restore', given.json, () => world.monotonicMs());
   const lineage = Buffer.from(world.random(16)).toString('hex');
-  const restored = await load(kind, snapshot, { world, lineage, deep: given.deep, progress: (done, of) => bar.at(done, of) });
+  const restored = await load(kind, snapshot, { world, lineage, deep: given.deep, progress: (done, of) => bar.at(done, of) }, given.drill);
   bar.end();
   syncFolder(paths.restoring);
   giveToOwner(
@@ -68,23 +69,41 @@ async function whole(world: World, place: Place, { manifest }: Found, key: Uint8
   let queued = 0;
   for await (const _ of snapshot.scan('queue')) queued++;
   if (given.json)
-    printJsonLine({ ok: problems.length === 0, id: idOf(manifest), host, data, lineage, commit: manifest.commit, digest, octets, queued, ms, problems });
+    printJsonLine({
+      ok: problems.length === 0,
+      id: idOf(manifest),
+      host,
+      data,
+      lineage,
+      commit: manifest.commit,
+      digest,
+      octets,
+      queued,
+      drill: given.drill,
+      ms,
+      problems,
+    });
   else {
     for (const { rule, what } of problems) complain(`the site was so when the snapshot was taken: ${rule}: ${what}`);
     print(
       `${host || 'The site'} is restored in ${data} as it was at commit ${manifest.commit}: ${count(counts.accounts, 'account')}, ${count(counts.messages, 'message')}, ${size(octets)} in ${ms < 2_000 ? `${ms} ms` : span(ms)}. What was written has the digest of the snapshot.`,
     );
-    if (queued > 0) print(`${count(queued, 'message')} wait${queued === 1 ? 's' : ''} in its queue and will be sent when it runs.`);
+    if (given.drill)
+      print(
+        `This is a drill: ${queued === 0 ? 'its queue is empty' : `${count(queued, 'message')} in its queue ${queued === 1 ? 'is' : 'are'} held`}, and it parks nowhere. New mail that is given to it is sent.`,
+      );
+    else if (queued > 0) print(`${count(queued, 'message')} wait${queued === 1 ? 's' : ''} in its queue and will be sent when it runs.`);
     print(`Start it with mailsite run --data ${data}, or mailsite install.`);
   }
   return problems.length === 0 ? 0 : 1;
 }
 
-async function load(kind: EngineKind, snapshot: Parameters<typeof restoreSnapshot>[1], options: Parameters<typeof restoreSnapshot>[2]): Promise<Restored> {
+async function load(kind: EngineKind, snapshot: SnapshotView, options: RestoreOptions, drill: boolean): Promise<Restored> {
   const engine = await loadEngine(paths.restoring, kind, true);
   try {
     const restored = await restoreSnapshot(engine, snapshot, options);
     await moveOn(engine);
+    if (drill) await holdStill(engine);
     await engine.close();
     return restored;
   } catch (error) {

@@ -8,7 +8,7 @@ import { engineFiles } from '../../storage/engines/open.ts';
 import { getRow, scanRows } from '../../storage/rows.ts';
 import { Forked } from '../../storage/snapshot/create.ts';
 import { parseKit, unwrapKey, WrongKey } from '../../storage/snapshot/keys.ts';
-import { type Manifest, manifestNames, readLineage, readManifests } from '../../storage/snapshot/manifest.ts';
+import { type Glance, glance as glanceAt, type Manifest, manifestNames, readLineage, readManifest } from '../../storage/snapshot/manifest.ts';
 import { openPlace, type Place, PlaceError } from '../../storage/snapshot/place.ts';
 import { Damaged } from '../../storage/snapshot/seal.ts';
 import { config } from '../../storage/views.ts';
@@ -110,11 +110,10 @@ export interface Found {
 }
 
 /** All snapshots of a place that can be read, by the time they were taken, and the manifests that cannot. */
-export async function allSnapshots(place: Place): Promise<{ found: Found[]; damaged: { name: string; why: string }[] }> {
-  const { readable, damaged: broken } = await readManifests(place, await manifestNames(place));
-  const found: Found[] = [...readable].map(([name, manifest]) => ({ name, manifest }));
+export async function allSnapshots(place: Place): Promise<{ found: Glance[]; damaged: { name: string; why: string }[] }> {
+  const { readable, damaged: broken } = await glanceAt(place, await manifestNames(place));
   const damaged = [...broken].map(([name, why]) => ({ name, why }));
-  return { found: found.sort((a, b) => a.manifest.takenAt - b.manifest.takenAt || a.manifest.commit - b.manifest.commit), damaged };
+  return { found: readable.sort((a, b) => a.takenAt - b.takenAt || a.commit - b.commit), damaged };
 }
 
 /** The snapshot that `--at` names, else the newest. A time: the newest that is not later. Of the site of `--data`, where there is one and it has any. */
@@ -123,14 +122,12 @@ export async function chosen(world: World, place: Place, given: Arguments): Prom
   const { found, damaged } = await allSnapshots(place);
   const bad = damaged.length === 0 ? '' : ` (${damaged.length} cannot be read: ${damaged[0]?.why})`;
   if (found.length === 0) throw new Failure(`${place.url} holds no snapshot${bad}: name the place in which they are`);
-  const matching = at === undefined ? found : found.filter(({ manifest }) => matches(manifest, at));
+  const matching = at === undefined ? found : found.filter((snapshot) => matches(snapshot, at));
   const local = await localSite(world, given);
   const last =
-    matching.findLast(({ manifest }) => manifest.lineage === local?.lineage) ??
-    matching.findLast(({ manifest }) => local?.keys.has(manifest.lineage)) ??
-    matching.at(-1);
+    matching.findLast(({ lineage }) => lineage === local?.lineage) ?? matching.findLast(({ lineage }) => local?.keys.has(lineage)) ?? matching.at(-1);
   if (last === undefined) throw new Failure(`${place.url} has no snapshot at ${at}${bad}: mailsite snapshot list --from ${place.url} tells which there are`);
-  return last;
+  return { name: last.name, manifest: await readManifest(place, last.name) };
 }
 
 /**
@@ -139,7 +136,7 @@ export async function chosen(world: World, place: Place, given: Arguments): Prom
  */
 export async function mustBeOne(place: Place, { manifest }: Found, at: string | undefined): Promise<void> {
   if (at?.includes('/')) return; // named by its id
-  const all = (await allSnapshots(place)).found.map((found) => found.manifest);
+  const all = (await allSnapshots(place)).found;
   const began = all.find(({ lineage }) => lineage === manifest.lineage)?.takenAt ?? 0;
   const beside = all.findLast((m) => m.lineage !== manifest.lineage && m.takenAt > began && (at === undefined || matches(m, at)));
   if (beside === undefined) return;
@@ -148,7 +145,7 @@ export async function mustBeOne(place: Place, { manifest }: Found, at: string | 
   );
 }
 
-function matches(m: Manifest, at: string): boolean {
+function matches(m: Glance, at: string): boolean {
   if (/^\d{1,15}$/.test(at)) return m.commit === Number(at);
   const id = /^([0-9a-f]{1,64})\/(\d{1,15})$/.exec(at);
   if (id) return m.lineage.startsWith(id[1] as string) && m.commit === Number(id[2]);

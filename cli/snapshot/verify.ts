@@ -4,18 +4,21 @@
 import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { constants, setPriority, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { limits } from '../../actors/limits.ts';
 import { holdAlone } from '../../actors/lock.ts';
 import { realWorld } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
 import { DiskFull } from '../../storage/engine.ts';
 import { defaultEngine, loadEngine } from '../../storage/engines/open.ts';
+import { memoryEngine } from '../../storage/engines/memory.ts';
+import { manifestNames } from '../../storage/snapshot/manifest.ts';
 import type { Place } from '../../storage/snapshot/place.ts';
 import { openSnapshot } from '../../storage/snapshot/read.ts';
 import { NotTheSame, restoreSnapshot } from '../../storage/snapshot/restore.ts';
 import { Damaged } from '../../storage/snapshot/seal.ts';
-import { verifyPresence } from '../../storage/snapshot/verify.ts';
+import { verifyAll, verifyPresence } from '../../storage/snapshot/verify.ts';
 import type { Arguments } from '../arguments.ts';
-import { complain, count, Failure, print, printJsonLine, progress, size } from '../output.ts';
+import { complain, count, Failure, print, printJsonLine, progress, size, UsageError } from '../output.ts';
 import { dataDirectory, place as paths } from '../place.ts';
 import { chosen, dataKey, type Found, fromPlace, idOf, plainly } from './source.ts';
 
@@ -24,6 +27,7 @@ export async function verify(given: Arguments): Promise<number> {
   setPriority(constants.priority.PRIORITY_LOW); // a site may be serving beside it
   return plainly(async () => {
     const place = await fromPlace(world, given);
+    if (given.all) return everyOne(world, place, given);
     const found = await chosen(world, place, given);
     const bar = progress('reading objects', given.json, () => world.monotonicMs());
     const present = await verifyPresence(place, found.name, given.deep, (done, of) => bar.at(done, of));
@@ -64,6 +68,31 @@ export async function verify(given: Arguments): Promise<number> {
   });
 }
 
+/** `--all`. Nothing is built up: that is for one snapshot at a time. */
+async function everyOne(world: World, place: Place, given: Arguments): Promise<number> {
+  for (const name of ['at', 'key'] as const) if (given.named.includes(name)) throw new UsageError(`--${name} does not go with --all`);
+  const names = await manifestNames(place);
+  if (names.length === 0) throw new Failure(`${place.url} holds no snapshot: name the place in which they are`);
+  const bar = progress('snapshots', given.json, () => world.monotonicMs());
+  const { snapshots, bad, objects, octets } = await verifyAll(place, names, given.deep, (done, of) => bar.at(done, of));
+  bar.end();
+  const proof = given.deep ? 'hashes' : 'presence';
+  const ok = bad.length === 0;
+  const named = bad.map(({ name, problems }) => ({ id: idOfName(name), problems }));
+  if (given.json) printJsonLine({ ok, snapshots, bad: named, proof, objects, octets });
+  else {
+    for (const { id, problems } of named) complain(`snapshot ${id}: ${problems[0]}${problems.length > 1 ? `, and ${problems.length - 1} more` : ''}`);
+    const all = `${count(snapshots, 'snapshot')}, ${count(objects, 'object')}, ${size(octets)}`;
+    print(ok ? `Good: ${all}: ${said[proof]}.` : `Not good: ${count(bad.length, 'snapshot')} of ${all}.`);
+  }
+  return ok ? 0 : 1;
+}
+
+function idOfName(name: string): string {
+  const [, lineage = '', commit] = name.split('/');
+  return idOf({ lineage, commit: Number(commit) });
+}
+
 const said = {
   presence: 'signed, and every object is there; --deep reads them',
   hashes: 'signed, and every object has its hash',
@@ -79,21 +108,27 @@ async function rehearse(
   given: Arguments,
   step: (done: number, of: number) => void,
 ): Promise<string[]> {
-  const folder = scratch(given);
-  const engine = await loadEngine(folder, defaultEngine, false);
+  const snapshot = await openSnapshot(place, manifest, key);
+  const site = join(dataDirectory(given.data), paths.tmp);
+  const inMemory = !existsSync(site) && snapshot.packOctets + snapshot.secrets.rowOctets <= limits.verifyInMemory;
+  const folder = inMemory ? null : scratch(given);
+  const engine = folder === null ? inMemoryOnly() : await loadEngine(folder, defaultEngine, false);
   try {
-    const { problems } = await restoreSnapshot(engine, await openSnapshot(place, manifest, key), { world, lineage: 'verify', deep: true, progress: step });
+    const { problems } = await restoreSnapshot(engine, snapshot, { world, lineage: 'verify', deep: true, progress: step });
     return problems.map(({ rule, what }) => `${rule}: ${what}`);
   } catch (error) {
     if (error instanceof Damaged || error instanceof NotTheSame) return [error.message];
     if (error instanceof DiskFull)
-      throw new Failure(`${dirname(folder)} has no room for the site that is built up there: free some, or set TMPDIR to another disk`);
+      throw new Failure(`${dirname(folder ?? '')} has no room for the site that is built up there: free some, or set TMPDIR to another disk`);
     throw error;
   } finally {
     await engine.close();
-    rmSync(folder, { recursive: true, force: true });
+    if (folder !== null) rmSync(folder, { recursive: true, force: true });
   }
 }
+
+/** Away from a site there may be no private disk. */
+const inMemoryOnly = () => ({ ...memoryEngine(), close: async () => {} });
 
 const scratchName = 'verify-';
 

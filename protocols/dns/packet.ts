@@ -5,16 +5,20 @@ import { Buffer } from 'node:buffer';
 import { domainToASCII } from 'node:url';
 import dns from 'dns-packet';
 
-export type RecordType = 'A' | 'AAAA' | 'MX' | 'TXT' | 'PTR' | 'CNAME';
+export type RecordType = 'A' | 'AAAA' | 'MX' | 'TXT' | 'PTR' | 'CNAME' | 'SRV' | 'TLSA' | 'CAA';
 /** One resource record of the answer section. `name` and every name in `value` are lower case, without a final dot. */
 export type DnsRecord =
   | { readonly type: 'A' | 'AAAA' | 'CNAME' | 'PTR'; readonly name: string; readonly ttl: number; readonly value: string }
   | { readonly type: 'MX'; readonly name: string; readonly ttl: number; readonly preference: number; readonly value: string }
-  | { readonly type: 'TXT'; readonly name: string; readonly ttl: number; readonly value: string };
+  | { readonly type: 'TXT'; readonly name: string; readonly ttl: number; readonly value: string }
+  /** `value` as a zone file has it, names in it like all others: `0 1 993 mail.example.org`, `3 1 1 00ff…`, `0 issue "ca.example"`. */
+  | { readonly type: 'SRV' | 'TLSA' | 'CAA'; readonly name: string; readonly ttl: number; readonly value: string };
 
 export interface Reply {
   readonly rcode: string;
   readonly truncated: boolean;
+  /** The resolver has proved the answer by DNSSEC (RFC 4035 §3.2.3); it counts as far as the way to the resolver is trusted. */
+  readonly authentic: boolean;
   readonly records: readonly DnsRecord[];
   /** Seconds for which the absence may be remembered (RFC 2308 §5); null: no SOA came with it. */
   readonly negativeTtl: number | null;
@@ -39,7 +43,8 @@ export function encodeQuery(id: number, name: string, type: RecordType, edns: bo
   return dns.encode({
     type: 'query',
     id,
-    flags: dns.RECURSION_DESIRED,
+    // RFC 6840 §5.7: AD in a question asks for AD in the answer
+    flags: dns.RECURSION_DESIRED | dns.AUTHENTIC_DATA,
     questions: [{ type, name, class: 'IN' }],
     additionals: edns ? [{ type: 'OPT', name: '.', udpPayloadSize: UDP_PAYLOAD, extendedRcode: 0, ednsVersion: 0, flags: 0, flag_do: false, options: [] }] : [],
   });
@@ -78,7 +83,7 @@ export function decodeReply(bytes: Uint8Array): Reply | null {
       const found = toRecord(answer);
       if (found) records.push(found);
     }
-    return { rcode: packet.rcode, truncated: packet.flag_tc, records, negativeTtl: negativeTtl(packet) };
+    return { rcode: packet.rcode, truncated: packet.flag_tc, authentic: packet.flag_ad, records, negativeTtl: negativeTtl(packet) };
   } catch {
     return null;
   }
@@ -99,6 +104,16 @@ function toRecord(answer: dns.Answer): DnsRecord | null {
       return { type: 'MX', name, ttl, preference: answer.data.preference ?? 0, value: answer.data.exchange.toLowerCase() };
     case 'TXT':
       return { type: 'TXT', name, ttl, value: txtValue(answer.data) };
+    case 'SRV': {
+      const { priority = 0, weight = 0, port, target } = answer.data;
+      return { type: 'SRV', name, ttl, value: `${priority} ${weight} ${port} ${target.toLowerCase()}` };
+    }
+    case 'TLSA': {
+      const { usage, selector, matchingType, certificate } = answer.data;
+      return { type: 'TLSA', name, ttl, value: `${usage} ${selector} ${matchingType} ${certificate.toString('hex')}` };
+    }
+    case 'CAA':
+      return { type: 'CAA', name, ttl, value: `${answer.data.flags ?? 0} ${answer.data.tag} "${answer.data.value}"` };
     default:
       return null;
   }

@@ -24,10 +24,24 @@ export interface Resolver {
   /** IPv4 addresses, then IPv6, of a host. An IP literal is its own address. */
   addresses(host: string): Promise<Addresses>;
   txt(name: string): Promise<Texts>;
+  /** Records of any type as they are published, and how the answer was found. */
+  records(name: string, type: RecordType): Promise<Published>;
 }
 
-type Found = { readonly kind: 'records'; readonly records: readonly DnsRecord[] } | { readonly kind: 'noName' } | { readonly kind: 'noData' };
-type Outcome = Found | { readonly kind: 'failed'; readonly reason: string };
+/** `aliases`: the names that CNAMEs led to on the way. `none`: no record of that type. `authentic`: proved by DNSSEC. */
+export type Published =
+  | { readonly kind: 'found'; readonly records: readonly DnsRecord[]; readonly aliases: readonly string[]; readonly authentic: boolean }
+  | { readonly kind: 'none'; readonly aliases: readonly string[]; readonly authentic: boolean }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+interface Way {
+  readonly aliases: readonly string[];
+  readonly authentic: boolean;
+}
+type Found = Step & Way;
+type Step = { readonly kind: 'records'; readonly records: readonly DnsRecord[] } | { readonly kind: 'noName' } | { readonly kind: 'noData' };
+type Failed = { readonly kind: 'failed'; readonly reason: string };
+type Outcome = Found | Failed;
 interface Cached {
   readonly found: Found;
   readonly untilMs: number;
@@ -50,6 +64,7 @@ export function resolver(world: World, servers: () => readonly Endpoint[]): Reso
     mx: (domain) => mx(state, domain),
     addresses: (host) => addresses(state, host),
     txt: (name) => txt(state, name),
+    records: (name, type) => records(state, name, type),
   };
 }
 
@@ -96,6 +111,15 @@ async function txt(state: State, text: string): Promise<Texts> {
   return found.kind === 'records' ? { kind: 'found', texts: found.records.map((r) => r.value) } : { kind: 'notFound' };
 }
 
+async function records(state: State, text: string, type: RecordType): Promise<Published> {
+  const name = dnsName(text);
+  if (name === null) return { kind: 'none', aliases: [], authentic: false };
+  const found = await lookup(state, name, type);
+  if (found.kind === 'failed') return found;
+  const { aliases, authentic } = found;
+  return found.kind === 'records' ? { kind: 'found', records: found.records, aliases, authentic } : { kind: 'none', aliases, authentic };
+}
+
 /** Records of exactly that type, through aliases, from the cache or the servers. Never rejects. */
 async function lookup(state: State, name: string, type: RecordType): Promise<Outcome> {
   let asked = name;
@@ -106,16 +130,20 @@ async function lookup(state: State, name: string, type: RecordType): Promise<Out
   const running = state.inFlight.get(key);
   if (running) return running;
   const walk = async (): Promise<Outcome> => {
+    let authentic = true;
     for (let hops = 0; hops <= ALIASES; hops++) {
       const reply = await ask(state, asked, type);
       if (typeof reply === 'string') return { kind: 'failed', reason: `${type} ${asked}: ${reply}` };
+      authentic &&= reply.authentic;
       const step = follow(reply, asked, type, aliases);
       if (step.kind === 'alias') {
         asked = step.target;
         continue;
       }
-      if (step.kind !== 'failed') remember(state, key, step, ttlSeconds(step, aliases, reply));
-      return step;
+      if (step.kind === 'failed') return step;
+      const found: Found = { ...step, aliases: aliases.map((alias) => alias.value), authentic };
+      remember(state, key, found, ttlSeconds(found, aliases, reply));
+      return found;
     }
     return { kind: 'failed', reason: `${type} ${name}: too many aliases` };
   };
@@ -129,7 +157,7 @@ async function lookup(state: State, name: string, type: RecordType): Promise<Out
 }
 
 /** Reads a reply from `name` on along its CNAMEs (RFC 1034 §3.6.2); `alias`: the next name is not in this reply. */
-function follow(reply: Reply, name: string, type: RecordType, aliases: DnsRecord[]): Outcome | { readonly kind: 'alias'; readonly target: string } {
+function follow(reply: Reply, name: string, type: RecordType, aliases: DnsRecord[]): Step | Failed | { readonly kind: 'alias'; readonly target: string } {
   let at = name;
   for (let hops = 0; hops <= ALIASES; hops++) {
     const records = reply.records.filter((r) => r.type === type && r.name === at);
@@ -156,7 +184,7 @@ function remember(state: State, key: string, found: Found, ttl: number): void {
   const ttlMs = Math.min(ttl * 1000, limits.dnsCacheMaxMs);
   state.cache.delete(key);
   if (ttlMs <= 0) return;
-  const cut: Found = found.kind === 'records' ? { kind: 'records', records: found.records.slice(0, limits.dnsRecords) } : found;
+  const cut: Found = found.kind === 'records' ? { ...found, records: found.records.slice(0, limits.dnsRecords) } : found;
   state.cache.set(key, { found: cut, untilMs: state.world.monotonicMs() + ttlMs });
   // The oldest entry goes first: a Map keeps the order of insertion.
   if (state.cache.size > limits.dnsCache) for (const oldest of state.cache.keys()) return void state.cache.delete(oldest);

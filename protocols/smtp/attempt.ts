@@ -4,11 +4,12 @@
 
 import { limits } from '../../actors/limits.ts';
 import { blob, body, config, header, info, queued, resolveAddress } from '../../storage/views.ts';
+import { type Signing, signatureOf } from '../dkim/sign.ts';
 import type { Resolver } from '../dns/resolver.ts';
 import { contentOf, Intake, IntakeFailed } from '../mime/intake.ts';
 import { unpackParts } from '../mime/parts.ts';
 import type { Site } from '../site.ts';
-import type { Mail } from './bounce.ts';
+import { type Mail, madeHere } from './bounce.ts';
 import { openClient, type Outgoing, type Sent, SmtpClient } from './client.ts';
 import { failed, later, type Verdict } from './reply.ts';
 import { type Destination, hopsOf, hostsOf } from './route.ts';
@@ -26,6 +27,8 @@ export interface Attempted {
   readonly verdicts: readonly Verdict[];
   /** The host that answered, or the last that did not. */
   readonly host: string;
+  /** Its address; empty: none was tried. */
+  readonly ip: string;
   readonly tls: string;
   /** Will the next host report further (RFC 3461 §5.2.1)? */
   readonly dsn: boolean;
@@ -48,6 +51,7 @@ export function pendingOf(site: Site, queue: number, numbers: readonly number[])
 const everyone = (pending: Pending, verdict: Verdict, rest: Partial<Attempted> = {}): Attempted => ({
   verdicts: pending.recipients.map(() => verdict),
   host: '',
+  ip: '',
   tls: '',
   dsn: false,
   local: null,
@@ -56,10 +60,20 @@ const everyone = (pending: Pending, verdict: Verdict, rest: Partial<Attempted> =
   ...rest,
 });
 
-/** Tries `pending` at `to`. `client`: an idle connection to that destination, which is used first or closed. */
-export async function attempt(site: Site, resolver: Resolver, to: Destination, pending: Pending, client: SmtpClient | null): Promise<Attempted> {
+/**
+ * Tries `pending` at `to`. `client`: an idle connection to that destination, which is used first or closed. `signing`: what
+ * the message is signed with, null: it is not.
+ */
+export async function attempt(
+  site: Site,
+  resolver: Resolver,
+  to: Destination,
+  pending: Pending,
+  client: SmtpClient | null,
+  signing: Signing | null,
+): Promise<Attempted> {
   if (to.kind === 'local') return deliverHere(site, pending);
-  const message = outgoing(site, pending);
+  const message = outgoing(site, pending, signing);
   if (client?.reusable) {
     const sent = await sendWithin(site, client, message, limits.outboundAttemptMs);
     if (sent.kind === 'answered') return answered(sent.verdicts, client);
@@ -70,6 +84,7 @@ export async function attempt(site: Site, resolver: Resolver, to: Destination, p
   const deadline = site.world.monotonicMs() + limits.outboundAttemptMs;
   const verdicts: Verdict[] = [];
   let host = '';
+  let ip = '';
   let reached = false;
   for (const candidate of hosts) {
     host = candidate.name;
@@ -81,6 +96,7 @@ export async function attempt(site: Site, resolver: Resolver, to: Destination, p
     for (const hop of hops) {
       const leftMs = deadline - site.world.monotonicMs();
       if (leftMs <= 0) break;
+      ip = hop.endpoint.address;
       const opened = await openClient(site.world, hop, ourName(site));
       if (opened instanceof SmtpClient) {
         reached = true;
@@ -92,18 +108,20 @@ export async function attempt(site: Site, resolver: Resolver, to: Destination, p
       }
       verdicts.push(opened);
       // RFC 5321 §6.3: further hosts would only lead back here.
-      if (opened.status === '5.4.6') return everyone(pending, opened, { host });
+      if (opened.status === '5.4.6') return everyone(pending, opened, { host, ip });
     }
   }
   // Gone for good only when no host holds out hope (RFC 7504 §3).
   const verdict = verdicts.find((v) => v.kind === 'later') ?? verdicts.at(-1) ?? later('4.4.1', 'no host could be tried in time');
-  return everyone(pending, verdict, { host, unreachable: reached ? null : verdict });
+  return everyone(pending, verdict, { host, ip, unreachable: reached ? null : verdict });
 }
 
 function answered(verdicts: readonly Verdict[], client: SmtpClient): Attempted {
   const reusable = client.reusable;
   if (!reusable) client.destroy();
-  return { verdicts, host: client.hop.host, tls: client.tls, dsn: client.offers('DSN'), local: null, client: reusable ? client : null, unreachable: null };
+  const { host, endpoint } = client.hop;
+  const dsn = client.offers('DSN');
+  return { verdicts, host, ip: endpoint.address, tls: client.tls, dsn, local: null, client: reusable ? client : null, unreachable: null };
 }
 
 async function sendWithin(site: Site, client: SmtpClient, message: Outgoing, withinMs: number): Promise<Sent> {
@@ -118,7 +136,7 @@ const ourName = (site: Site): string => {
   return config(site.view)?.document.host ?? 'localhost';
 };
 
-function outgoing(site: Site, pending: Pending): Outgoing {
+function outgoing(site: Site, pending: Pending, signing: Signing | null): Outgoing {
   site.view.refresh();
   const { row } = pending;
   const stored = blob(site.view, row.blob);
@@ -126,6 +144,7 @@ function outgoing(site: Site, pending: Pending): Outgoing {
   // RFC 6531 §3.4: asked for only where this header, this sender or one of these recipients needs it.
   const international = row.smtputf8 && (!isAscii(header(site.view, row.blob)) || [row.envelopeFrom, ...recipients.map((r) => r.address)].some(wideLocalPart));
   const size = stored?.size ?? 0;
+  const bodies = { whole: () => octets(site, row.blob, row.skip, size), sevenBit: () => sevenBit(site, row.blob, row.skip) };
   return {
     envelopeFrom: row.envelopeFrom,
     recipients,
@@ -134,8 +153,26 @@ function outgoing(site: Site, pending: Pending): Outgoing {
     smtputf8: international,
     ret: row.ret,
     envid: row.envid,
-    body: () => octets(site, row.blob, row.skip, size),
-    sevenBit: () => sevenBit(site, row.blob, row.skip),
+    body: bodies.whole,
+    sevenBit: bodies.sevenBit,
+    signature: signature(site, signing, bodies),
+  };
+}
+
+/** The signature of a message in either form, made once for all hosts that are tried. */
+function signature(
+  site: Site,
+  signing: Signing | null,
+  bodies: { readonly [form in 'whole' | 'sevenBit']: () => (() => Uint8Array | null) | null },
+): Outgoing['signature'] {
+  const known = new Map<string, Uint8Array>();
+  return async (form) => {
+    const found = known.get(form);
+    const next = found === undefined && signing !== null ? bodies[form]() : null;
+    const made =
+      found ?? (next === null || signing === null ? new Uint8Array(0) : await signatureOf(next, signing, site.world.now(), () => site.world.sleep(0)));
+    known.set(form, made);
+    return made;
   };
 }
 
@@ -180,7 +217,19 @@ async function deliverHere(site: Site, pending: Pending): Promise<Attempted> {
   const content = await copyOf(site, pending, prefix);
   if (content === null) return everyone(pending, later('4.3.0', 'the message could not be stored'));
   const { ret, envid, smtputf8, eightBit, account, envelopeFrom } = row;
-  const mail: Mail = { envelopeFrom, content, local, remote, ret, envid, smtputf8, eightBit, account, skip: prefix.length };
+  const mail: Mail = {
+    envelopeFrom,
+    content,
+    local,
+    remote,
+    ret,
+    envid,
+    smtputf8,
+    eightBit,
+    account,
+    skip: prefix.length,
+    origin: madeHere(pending.recipients.map((r) => r.row.address)),
+  };
   return { ...everyone(pending, failed('5.1.1', '')), verdicts, local: mail };
 }
 

@@ -48,8 +48,11 @@ export function wanted(bits: number, of: 'success' | 'failure' | 'delay'): boole
   return ((bits === 0 ? notify.failure | notify.delay : bits) & notify[of]) !== 0;
 }
 
+/** What a notification needs of its site. */
+type Local = Pick<Site, 'world' | 'view'>;
+
 /** The notification as a mail to put into a store command, or null when there is nobody to tell. */
-export function compose(site: Site, notice: Notice): Mail | null {
+export function compose(site: Local, notice: Notice): Mail | null {
   if (notice.envelopeFrom === '' || notice.recipients.length === 0) return null;
   const target = destination(site, notice.envelopeFrom);
   if (typeof target === 'string') {
@@ -69,8 +72,12 @@ export function compose(site: Site, notice: Notice): Mail | null {
     eightBit,
     skip: prefix.length,
     account: 0,
+    origin: madeHere([notice.envelopeFrom]),
   };
 }
+
+/** Mail of our own, for the recipients `named`. */
+export const madeHere = (named: readonly string[]): Mail['origin'] => ({ session: '', ip: '', helo: '', tls: '', named });
 
 /** The same mail through the queue: for a sender whose mailbox cannot take it now. */
 export const queued = (mail: Mail, envelopeFrom: string): Mail => ({ ...mail, local: [], remote: [remoteTo(envelopeFrom)] });
@@ -98,7 +105,7 @@ export function deliveryNotice(
 const remoteTo = (address: string): Mail['remote'][number] => ({ address, notify: notify.never, orcpt: '' });
 
 /** Where the sender gets it, or why not: `unknown`, `disabled` or `loop`. */
-function destination(site: Site, sender: string): Pick<Mail, 'local' | 'remote'> | string {
+function destination(site: Local, sender: string): Pick<Mail, 'local' | 'remote'> | string {
   site.view.refresh();
   const found = resolveAddress(site.view, sender);
   if ('error' in found) {
@@ -114,7 +121,7 @@ function destination(site: Site, sender: string): Pick<Mail, 'local' | 'remote'>
   return { local, remote };
 }
 
-function render(site: Site, notice: Notice): { bytes: Uint8Array; eightBit: boolean; smtputf8: boolean } {
+function render(site: Local, notice: Notice): { bytes: Uint8Array; eightBit: boolean; smtputf8: boolean } {
   const host = config(site.view)?.document.host ?? 'localhost';
   const now = site.world.now();
   const action = notice.recipients.some((r) => r.action === 'failed') ? 'failed' : (notice.recipients[0]?.action ?? 'failed');

@@ -41,6 +41,8 @@ export interface Outgoing {
   readonly body: () => () => Uint8Array | null;
   /** The same as 7-bit MIME (RFC 6152 §3), or null when it cannot be made so. */
   readonly sevenBit: () => (() => Uint8Array | null) | null;
+  /** The fields that go before the message in that form; empty: it is not signed. */
+  readonly signature: (form: 'whole' | 'sevenBit') => Promise<Uint8Array>;
 }
 /** `refused`: the host took nothing from us at all; another may. */
 export type Sent = { readonly kind: 'answered'; readonly verdicts: readonly Verdict[] } | { readonly kind: 'refused'; readonly verdict: Verdict };
@@ -184,11 +186,12 @@ export class SmtpClient {
   async send(message: Outgoing): Promise<Sent> {
     const unfit = this.unfit(message);
     if (unfit) return { kind: 'answered', verdicts: message.recipients.map(() => unfit) };
+    const signature = await message.signature(this.mustConvert(message) ? 'sevenBit' : 'whole');
     const verdicts: Verdict[] = [];
     let rest = message.recipients.map((recipient, index) => ({ recipient, index }));
     while (rest.length > 0) {
       const batch = rest.slice(0, limits.outboundRecipients);
-      const round = await this.transaction({ ...message, recipients: batch.map((r) => r.recipient) });
+      const round = await this.transaction({ ...message, recipients: batch.map((r) => r.recipient) }, signature);
       if (round.kind === 'refused' && rest.length === message.recipients.length) return round;
       const told = round.kind === 'refused' ? batch.map(() => round.verdict) : round.verdicts;
       const progress = told.some((v) => v.kind === 'relayed');
@@ -220,15 +223,15 @@ export class SmtpClient {
     return message.eightBit && !this.offers('8BITMIME');
   }
 
-  private async transaction(message: Outgoing): Promise<Sent> {
+  private async transaction(message: Outgoing, signature: Uint8Array): Promise<Sent> {
     this.sent++;
     let taken: readonly Verdict[] | null = null;
     try {
-      const envelope = await this.envelope(message);
+      const envelope = await this.envelope(message, message.size + signature.length);
       if (envelope.kind === 'refused') return envelope;
       if (envelope.data === null) return { kind: 'answered', verdicts: envelope.verdicts };
       taken = envelope.verdicts;
-      return { kind: 'answered', verdicts: instead(taken, ended(this.hop.host, await this.data(message))) };
+      return { kind: 'answered', verdicts: instead(taken, ended(this.hop.host, await this.data(message, signature))) };
     } catch (error) {
       this.destroy();
       if (!(error instanceof Broken)) throw error;
@@ -237,8 +240,11 @@ export class SmtpClient {
   }
 
   /** MAIL, RCPT and DATA. `data` is the 354, or null when there is nobody to send it to. */
-  private async envelope(message: Outgoing): Promise<Exclude<Sent, { kind: 'answered' }> | { kind: 'ready'; verdicts: Verdict[]; data: SmtpReply | null }> {
-    const commands = [this.mail(message), ...message.recipients.map((r) => this.rcpt(r)), 'DATA'];
+  private async envelope(
+    message: Outgoing,
+    size: number,
+  ): Promise<Exclude<Sent, { kind: 'answered' }> | { kind: 'ready'; verdicts: Verdict[]; data: SmtpReply | null }> {
+    const commands = [this.mail(message, size), ...message.recipients.map((r) => this.rcpt(r)), 'DATA'];
     const pipelining = this.offers('PIPELINING');
     // RFC 2920 §3.1: the group may go at once, DATA last.
     if (pipelining) this.connection.write(`${commands.join('\r\n')}\r\n`);
@@ -278,9 +284,9 @@ export class SmtpClient {
     return { kind: 'refused', verdict };
   }
 
-  private mail(message: Outgoing): string {
+  private mail(message: Outgoing, size: number): string {
     let line = `MAIL FROM:<${asciiDomain(message.envelopeFrom)}>`;
-    if (this.offers('SIZE') && !this.mustConvert(message)) line += ` SIZE=${message.size}`;
+    if (this.offers('SIZE') && !this.mustConvert(message)) line += ` SIZE=${size}`;
     if (message.eightBit && this.offers('8BITMIME')) line += ' BODY=8BITMIME';
     if (message.smtputf8) line += ' SMTPUTF8';
     // RFC 3461 §5.2.1: passed on to whom knows them.
@@ -298,8 +304,9 @@ export class SmtpClient {
   }
 
   /** Streams the body; its end is the commit point. */
-  private async data(message: Outgoing): Promise<SmtpReply> {
+  private async data(message: Outgoing, signature: Uint8Array): Promise<SmtpReply> {
     const stuffing = new DotStuffing();
+    this.connection.write(signature);
     const next = (this.mustConvert(message) && message.sevenBit()) || message.body();
     for (let chunk = next(); chunk !== null; chunk = next()) {
       this.connection.write(stuffing.push(chunk));

@@ -102,8 +102,7 @@ function mail(s: Conversation, argument: string): string {
   if (!parameters.smtputf8 && /[^ -~]/.test(reversePath)) return '553 5.6.7 The address needs SMTPUTF8';
   const refusal = s.account === null ? null : senderRefusal(s, s.account.account, reversePath);
   if (refusal !== null) {
-    const { world } = s.site;
-    world.log('smtp.refused', { session: s.id, remote: s.connection.remote.address, from: reversePath, code: refusal.slice(0, 9), reason: refusal.slice(10) });
+    s.refused(reversePath, '', refusal);
     return refusal;
   }
   s.transaction = { reversePath, parameters, recipients: new Recipients(), incoming: null, endings: new LineEndings() };

@@ -74,6 +74,16 @@ export class Conversation {
     this.closing = true;
   }
 
+  /** Mail is refused with `reply`, for the log and for who asks what became of it. `to`: the recipient it is about, or the first. */
+  refused(from: string, to: string, reply: string): void {
+    const { world } = this.site;
+    const { address } = this.connection.remote;
+    const end = reply.indexOf(' ', 4);
+    const [code, words] = [reply.slice(0, end), reply.slice(end + 1)];
+    world.log('smtp.refused', { session: this.id, remote: address, from, ...(to === '' ? {} : { to }), code, reason: words });
+    this.site.refused({ at: world.now(), envelopeFrom: from, address: to, ip: address, helo: this.greeting?.name ?? '', code, words, count: 1 });
+  }
+
   /** A limit ends the session. */
   limit(name: string, code: string, why: string): void {
     this.site.world.log('session.limit', { protocol: 'smtp', remote: this.connection.remote.address, limit: name });

@@ -52,7 +52,7 @@ export async function deliver(s: Conversation, transaction: Transaction, message
   const content = await message.finish();
   if (content === null) {
     const reply = message.refusal ?? '451 4.3.0 The message cannot be stored now: try again';
-    logRefused(s, transaction, reply);
+    s.refused(transaction.reversePath, transaction.recipients.first, reply);
     return reply;
   }
   const mail = mailOf(s, transaction, message, content);
@@ -78,7 +78,7 @@ export async function deliver(s: Conversation, transaction: Transaction, message
     }
     message.abort();
     const reply = refusalReply(answer);
-    logRefused(s, transaction, reply);
+    s.refused(transaction.reversePath, transaction.recipients.first, reply);
     return reply;
   } catch (error) {
     if (!(error instanceof LinkLost)) throw error;
@@ -116,8 +116,17 @@ function mailOf(s: Conversation, transaction: Transaction, message: Incoming, co
     eightBit: !message.ascii,
     skip: remote.length === 0 ? 0 : Buffer.byteLength(returnPath(transaction)),
     account: s.account?.account ?? 0,
+    origin: {
+      session: `${s.id}.${s.messages}`,
+      ip: s.connection.remote.address.slice(0, 60),
+      helo: s.greeting?.name ?? '',
+      tls: tlsText(s),
+      named: recipients.named,
+    },
   };
 }
+
+const tlsText = ({ connection: { tls } }: Conversation): string => (tls === null ? '' : `${tls.protocol} ${tls.cipher}`.slice(0, 100));
 
 const isPlain = (text: string): boolean => !/[^ -~]/.test(text);
 
@@ -126,15 +135,4 @@ function noticeOf(s: Conversation, { reversePath, parameters, recipients }: Tran
   if (recipients.confirmed.length === 0 || reversePath === '') return null;
   const original = { envelopeFrom: reversePath, envid: parameters.envid, header: message.header, size: message.octets };
   return deliveryNotice(s.site, original, recipients.confirmed);
-}
-
-function logRefused(s: Conversation, { reversePath, recipients }: Transaction, reply: string): void {
-  s.site.world.log('smtp.refused', {
-    session: s.id,
-    remote: s.connection.remote.address,
-    from: reversePath,
-    to: recipients.first,
-    code: reply.slice(0, 9),
-    reason: reply.slice(10),
-  });
 }

@@ -8,6 +8,7 @@ import { LinkLost, logCrash } from '../../actors/actor.ts';
 import { limits } from '../../actors/limits.ts';
 import { isRefusal } from '../../actors/wire.ts';
 import type { Timer, World } from '../../actors/world.ts';
+import type { Keyring } from '../dkim/keyring.ts';
 import type { Resolver } from '../dns/resolver.ts';
 import type { Site } from '../site.ts';
 import { type Attempted, attempt, type Pending, pendingOf } from './attempt.ts';
@@ -15,6 +16,7 @@ import type { SmtpClient } from './client.ts';
 import type { Verdict } from './reply.ts';
 import { release, report } from './report.ts';
 import { type Destination, destinationOf } from './route.ts';
+import { signingFor } from './signing.ts';
 
 /** One message for one destination, leased. */
 interface Job {
@@ -33,6 +35,7 @@ interface Lane {
 interface State {
   readonly site: Site;
   readonly resolver: Resolver;
+  readonly keys: Keyring;
   readonly lanes: Map<string, Lane>;
   /** `queue/n` of all jobs: a lease that ended too early must not send twice. */
   readonly held: Map<string, Job>;
@@ -43,8 +46,8 @@ interface State {
 }
 
 /** Runs the outbound queue of a site. Only a crash ends it. */
-export async function runOutbound(site: Site, resolver: Resolver): Promise<never> {
-  const state: State = { site, resolver, lanes: new Map(), held: new Map(), down: new Map(), bell: bell(site.world), workers: 0 };
+export async function runOutbound(site: Site, resolver: Resolver, keys: Keyring): Promise<never> {
+  const state: State = { site, resolver, keys, lanes: new Map(), held: new Map(), down: new Map(), bell: bell(site.world), workers: 0 };
   site.store.on('queued', () => state.bell.ring());
   for (;;) {
     await state.bell.wait(await claim(state));
@@ -182,13 +185,21 @@ async function runJob(state: State, lane: Lane, job: Job, client: SmtpClient | n
     return client;
   }
   const known = state.down.get(lane.to.key);
-  if (known && known.untilMs > start) {
+  // whoever asked for another try wants one: retryQueue lets the waits begin anew
+  const asked = pending.recipients.some(({ row }) => row.attempts === 0 && row.lastCode !== '');
+  if (known && known.untilMs > start && !asked) {
     await report(site, pending, unreached(pending, known.verdict), 0);
+    return client;
+  }
+  const signing = to.kind === 'local' ? null : await signingFor(site, state.keys, pending);
+  if (signing === 'wait') {
+    letGo(state, job);
+    await quietly(release(site, pending, world.now() + limits.dkimRetryMs));
     return client;
   }
   state.down.delete(lane.to.key);
   const renewal = renewing(site, pending);
-  const attempted = await attempt(site, state.resolver, to, pending, client).finally(() => renewal.cancel());
+  const attempted = await attempt(site, state.resolver, to, pending, client, signing).finally(() => renewal.cancel());
   if (attempted.unreachable) {
     state.down.set(lane.to.key, { verdict: attempted.unreachable, untilMs: world.monotonicMs() + limits.outboundPollMs });
     if (state.down.size > 1_000) for (const oldest of state.down.keys()) if (state.down.delete(oldest)) break;
@@ -200,6 +211,7 @@ async function runJob(state: State, lane: Lane, job: Job, client: SmtpClient | n
 const unreached = (pending: Pending, verdict: Verdict): Attempted => ({
   verdicts: pending.recipients.map(() => verdict),
   host: '',
+  ip: '',
   tls: '',
   dsn: false,
   local: null,

@@ -20,8 +20,13 @@ export class Recipients {
   accepted = 0;
   /** As the client wrote the first. */
   first = '';
+  /** As the client wrote them, each once. */
+  get named(): readonly string[] {
+    return [...this.names];
+  }
   /** Who asked to hear of success, and is local. */
   readonly confirmed: { readonly address: string; readonly orcpt: string }[] = [];
+  private readonly names = new Set<string>();
   private readonly locals = new Map<string, Local>();
   private readonly remotes = new Map<string, Remote>();
 
@@ -48,6 +53,7 @@ export class Recipients {
 
   add(address: string, targets: readonly Resolution[], parameters: RcptParameters): void {
     if (this.accepted++ === 0) this.first = address;
+    this.names.add(address);
     let local = false;
     for (const target of targets) {
       if (target.kind === 'local') {
@@ -93,15 +99,7 @@ export function rcpt(s: Conversation, transaction: Transaction, argument: string
 
 /** An address that gets nothing counts apart: a mailing list has some, who guesses has many. */
 function refuse(s: Conversation, transaction: Transaction, mailbox: Mailbox, reply: string): null {
-  const { world } = s.site;
-  world.log('smtp.refused', {
-    session: s.id,
-    remote: s.connection.remote.address,
-    from: transaction.reversePath,
-    to: mailbox.address,
-    code: reply.slice(0, 9),
-    reason: reply.slice(10),
-  });
+  s.refused(transaction.reversePath, mailbox.address, reply);
   if (reply.startsWith('5')) s.badRecipients++;
   s.reply(reply);
   return null;

@@ -58,6 +58,9 @@ export async function release(site: Site, pending: Pending, due: number): Promis
       code: r.row.lastCode,
       error: r.row.lastError,
       host: r.row.lastHost,
+      event: '',
+      ip: '',
+      tls: '',
     }),
   );
   await site.store.ask('reportQueue', { now: site.world.now(), expiryMs: limits.queueExpiryMs, outcomes, mails: [] });
@@ -83,6 +86,9 @@ function reportOf(site: Site, pending: Pending, attempted: Attempted): Report {
       code: verdict.status.slice(0, 20),
       error: verdict.reason.slice(0, 500),
       host: attempted.host.slice(0, 255),
+      event: eventOf(pending, outcome, verdict, action),
+      ip: attempted.ip.slice(0, 60),
+      tls: attempted.tls.slice(0, 100),
     };
   });
   const mails: Mail[] = attempted.local ? [attempted.local] : [];
@@ -91,6 +97,14 @@ function reportOf(site: Site, pending: Pending, attempted: Attempted): Report {
     if (mail) mails.push(mail);
   }
   return { now, expiryMs: limits.queueExpiryMs, outcomes, mails };
+}
+
+/** What its trace tells: `discarded` is an end of which nobody is told. */
+function eventOf(pending: Pending, outcome: Outcome['outcome'], verdict: Verdict, action: Action | null): Outcome['event'] {
+  if (outcome === 'done') return 'delivered';
+  if (outcome === 'later') return 'deferred';
+  if (pending.row.envelopeFrom === '' || action === null) return 'discarded';
+  return verdict.kind === 'later' ? 'expired' : 'bounced';
 }
 
 /** What the sender is told of a recipient, if anything (RFC 3461 §4.1, §5.2.2). */
@@ -168,7 +182,8 @@ function wasDone(site: Site, pending: Pending, outcomes: readonly Outcome[]): bo
   );
   return outcomes.every((o) => {
     const row = left?.recipients.find((r) => r.n === o.n)?.row;
-    return o.outcome === 'later' ? row === undefined || row.due === o.due : row === undefined;
+    // held meanwhile, it has its outcome when it is no longer leased
+    return o.outcome === 'later' ? row === undefined || row.due === o.due || (row.held > 0 && row.leaseUntil === 0) : row === undefined;
   });
 }
 

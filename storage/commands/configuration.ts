@@ -86,6 +86,18 @@ export const putCertificate: Command<'putCertificate'> = (tx, { host, ...row }) 
   return {};
 };
 
+export const putDkim: Command<'putDkim'> = (tx, { now, domain, keys }) => {
+  let added = 0;
+  for (const { selector, ...key } of keys) {
+    const name = `${domain}/${selector}`;
+    // the one that is there may be published already: another would make every signature wrong
+    if (tx.get('dkim', { name })) continue;
+    tx.put('dkim', { name }, { ...key, state: 'current', createdAt: now });
+    added++;
+  }
+  return { added };
+};
+
 export const rehash: Command<'rehash'> = (tx, { account, was, password }) => {
   const row = tx.get('account', { account });
   if (!row) return refuse('noSuchAccount');

@@ -1,4 +1,4 @@
-// Delivery (M1: the 250). One commit holds body, index, flags, quota and queue of every mail of the command.
+// Delivery (M1: the 250). One commit holds body, index, flags, quota, queue and trace of every mail of the command.
 
 import { type Answer, type Ask, isRefusal, type Refusal, refuse } from '../../actors/wire.ts';
 import type { StoreProtocol } from '../messages.ts';
@@ -7,6 +7,7 @@ import { claim, dropTransfer } from './blob.ts';
 import { addMessages, charge } from './folder.ts';
 import { enqueue } from './queue.ts';
 import type { Command } from './site.ts';
+import { nextTrace, traceMail } from './trace.ts';
 import type { Tx } from '../tx.ts';
 
 export type Mail = Ask<StoreProtocol, 'deliver'>['mails'][number];
@@ -46,7 +47,9 @@ export function deliverMail(tx: Tx, mail: Mail, now: number, expiryMs: number): 
     charge(tx, to.account, mail.content.size, 1);
     placed.push({ account: to.account, mailbox, uid });
   }
-  return { queue: mail.remote.length > 0 ? enqueue(tx, mail, blob, now, expiryMs) : 0, placed };
+  const queue = mail.remote.length > 0 ? enqueue(tx, mail, blob, now, expiryMs, nextTrace(tx)) : 0;
+  traceMail(tx, mail, now, queue, placed);
+  return { queue, placed };
 }
 
 /** The named mailbox, or INBOX: a subaddress never loses mail. */

@@ -1,5 +1,5 @@
-// Damage and its mending. Guarantees: what is mended says what the rows that it derives from say, in one commit, with the
-// digest counted anew; a row that cannot be derived soundly now is left as it is, and stays on the list of damage.
+// Damage and its mending. Guarantees: what is mended says what the rows that it derives from say, in one commit, which also
+// says that the digest is to be counted anew (recount.ts); a row that cannot be derived soundly now is left as it is, and stays on the list of damage.
 
 import type { Answer, Refusal } from '../../actors/wire.ts';
 import type { Document } from '../document.ts';
@@ -12,6 +12,7 @@ import { chunkCount, declaredSize } from '../bodies.ts';
 import { limits } from '../../actors/limits.ts';
 import { tally } from './folder.ts';
 import { type Command, site } from './site.ts';
+import { recount, recountTrace } from './trace.ts';
 
 const nameOf = (key: Uint8Array): Key<'damage'> => ({ of: new Uint8Array(new Bun.CryptoHasher('sha256').update(key).digest()) });
 
@@ -21,6 +22,10 @@ export const scrubbed: Command<'scrubbed'> = (tx, { now, next, rows, bodies, fou
   const done = next.length === 0;
   const sum = { rows: begun.rows + rows, bodies: begun.bodies + bodies, found: begun.found + found.length };
   tx.put('scrub', {}, { next, startedAt: begun.startedAt, finishedAt: done ? now : begun.finishedAt, ...sum });
+  return damaged(tx, { now, found });
+};
+
+export const damaged: Command<'damaged'> = (tx, { now, found }) => {
   for (const { table, key, what } of found) {
     const known = unlessDamaged(() => tx.get('damage', nameOf(key)));
     tx.put('damage', nameOf(key), { table, key, what: what.slice(0, 500), foundAt: known?.foundAt ?? now, tries: known?.tries ?? 0 });
@@ -40,6 +45,7 @@ export const mend: Command<'mend'> = (tx, { key: octets, row: given }) => {
   if (how !== 'no') {
     tx.recount();
     tx.delete('damage', nameOf(octets));
+    if (table === 'trace' || table === 'traceEvent') recount(tx);
     if (table === 'page') recountMailbox(tx, (key as Key<'page'>).mailbox);
     return { how };
   }
@@ -107,6 +113,11 @@ const derivations: Derivations = {
   certificate: () => null,
   damage: () => null,
   scrub: () => null,
+  // what it told of is as it is
+  trace: () => null,
+  traceEvent: () => null,
+  traceIndex: () => ({}),
+  traceMeter: (tx) => recountTrace(tx, undefined),
 };
 
 function documentOf(tx: Tx): Document | undefined {

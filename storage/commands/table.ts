@@ -2,14 +2,16 @@
 
 import type { CallName } from '../../actors/wire.ts';
 import type { StoreProtocol } from '../messages.ts';
-import { applyConfig, authFailed, authSucceeded, makeKeys, putCertificate, rehash } from './configuration.ts';
+import { applyConfig, authFailed, authSucceeded, makeKeys, putCertificate, putDkim, rehash } from './configuration.ts';
 import { deliver } from './deliver.ts';
 import { createMailbox, deleteMailbox, renameMailbox, subscribeMailbox } from './mailbox.ts';
 import { append, claimRecent, copy, expunge, store } from './message.ts';
-import { mend, mendBody, scrubbed } from './mend.ts';
+import { damaged, mend, mendBody, scrubbed } from './mend.ts';
 import { claimQueue, reportQueue } from './queue.ts';
 import { changeRecords } from './record.ts';
 import type { Command } from './site.ts';
+import { deleteQueue, holdQueue, releaseQueue, retryQueue } from './tend.ts';
+import { indexTrace, recordRefused } from './trace.ts';
 import {
   ackEvents,
   alignEvents,
@@ -27,7 +29,7 @@ import {
 import { perform } from './perform.ts';
 import { appendTransfer, beginTransfer, collect, dropTransfer } from './transfer.ts';
 
-type Direct = 'subscribe' | 'readersGone' | 'stats' | 'compact' | 'compacting' | 'publish';
+type Direct = 'subscribe' | 'readersGone' | 'stats' | 'compact' | 'compacting' | 'publish' | 'tellSessions' | 'pulse';
 export type CommandName = Exclude<CallName<StoreProtocol>, Direct>;
 
 export const commands: { readonly [K in CommandName]: Command<K> } = {
@@ -48,6 +50,7 @@ export const commands: { readonly [K in CommandName]: Command<K> } = {
   reportQueue,
   applyConfig,
   putCertificate,
+  putDkim,
   makeKeys,
   rehash,
   authFailed,
@@ -55,8 +58,15 @@ export const commands: { readonly [K in CommandName]: Command<K> } = {
   changeRecords,
   collect,
   scrubbed,
+  damaged,
   mend,
   mendBody,
+  recordRefused,
+  indexTrace,
+  holdQueue,
+  releaseQueue,
+  retryQueue,
+  deleteQueue,
   joined,
   uplinkUp,
   uplinkDown,
@@ -81,4 +91,5 @@ export const frugal: ReadonlySet<CommandName> = new Set<CommandName>([
   'store',
   'claimQueue',
   'reportQueue',
+  'deleteQueue',
 ]);

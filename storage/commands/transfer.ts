@@ -11,6 +11,7 @@ import { RowDamaged } from '../rows.ts';
 import type { Tx } from '../tx.ts';
 import { countOf, dropTransfer as drop, release } from './blob.ts';
 import { type Command, takeId } from './site.ts';
+import { pruneTrace } from './trace.ts';
 
 export const beginTransfer: Command<'beginTransfer'> = (tx, { now }) => {
   const transfer = takeId(tx, 'nextBlob');
@@ -67,6 +68,7 @@ export const collect = (tx: Tx, { now, transferAgeMs, alive }: Collect): Answer<
     else tx.put('garbage', key, { chunks: left });
   }
   room = forgetFailures(tx, now, room);
+  room = pruneTrace(tx, now, room);
   return { chunks: removed, more: room <= 0 };
 };
 

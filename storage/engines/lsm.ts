@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { assert } from '../../actors/assert.ts';
 import { limits } from '../../actors/limits.ts';
 import { DiskFull, type Engine, type Reader, type Snapshot, type Write } from '../engine.ts';
+import { cutTornEnd } from './manifest.ts';
 import type { Binding, Database, RowPage } from './rocksdb.ts';
 
 let rocksdb: Binding;
@@ -57,10 +58,11 @@ export async function openLsm(path: string): Promise<LsmEngine> {
   const ballast = join(path, 'ballast');
   if (roomIn(path) < limits.lsmBallast) rmSync(ballast, { force: true }); // first of all: the native part is unpacked next
   rocksdb = await load();
-  const db = rocksdb.db_init(path);
-  await new Promise<void>((resolve, reject) =>
-    rocksdb.db_open(db, options, (error) => (error === null ? resolve() : reject(isFull(error) ? new DiskFull(error.message) : error))),
-  );
+  const db = await openOnce(path).catch((error: Error) => {
+    // a loss of power: what it reads of the log as the end, it takes for damage in the list of its files
+    if (/corruption/i.test(error.message) && /MANIFEST-\d+/.test(error.message) && cutTornEnd(path)) return openOnce(path);
+    throw error;
+  });
   const state: State = { db, path, ballast, hasBallast: statSync(ballast, { throwIfNoEntry: false })?.size === limits.lsmBallast, broken: null };
   return {
     ...readerOf(db),
@@ -71,6 +73,13 @@ export async function openLsm(path: string): Promise<LsmEngine> {
     sequence: () => rocksdb.db_get_latest_sequence(db),
     close: () => new Promise((resolve, reject) => rocksdb.db_close(db, (error) => (error === null ? resolve() : reject(error)))),
   };
+}
+
+function openOnce(path: string): Promise<Database> {
+  const db = rocksdb.db_init(path);
+  return new Promise((resolve, reject) =>
+    rocksdb.db_open(db, options, (error) => (error === null ? resolve(db) : reject(isFull(error) ? new DiskFull(error.message) : error))),
+  );
 }
 
 interface State {

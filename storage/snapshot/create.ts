@@ -7,6 +7,7 @@
 
 import { assert } from '../../actors/assert.ts';
 import { limits } from '../../actors/limits.ts';
+import { bodyDamage } from '../bodies.ts';
 import { digestOf } from '../digest.ts';
 import type { Reader, Snapshot } from '../engine.ts';
 import { unpackKeys, unpackSums } from '../journal.ts';
@@ -21,6 +22,7 @@ import {
   missingObjects,
   objectName,
   openSecrets,
+  type Pack,
   rottenObjects,
   readCatalog,
   readManifest,
@@ -44,6 +46,8 @@ export interface CreateOptions {
   readonly full: boolean;
   /** Are the objects that it builds on there still? A place may lose some. */
   readonly lookBack: boolean;
+  /** Objects of the place, by hash, that are known not to be what their names say: what is needed of them is put anew. */
+  readonly rotten?: ReadonlySet<string>;
   /** The keys, where the site does not have its own yet. */
   readonly keys?: Keys;
   /** The newest snapshot, where the caller made it itself: the place need not be asked. */
@@ -60,6 +64,10 @@ export interface Created {
   readonly reused: number;
   /** Octets read, before compression. */
   readonly read: number;
+  /** Objects that were put in the place of lost or rotten ones. */
+  readonly healed: number;
+  /** Bodies of the site that do not have their hash. Where an older snapshot has the body, its copy stays. */
+  readonly damaged: readonly { readonly blob: number; readonly what: string }[];
 }
 
 /** Not part of a snapshot: what only the running store needs. */
@@ -97,13 +105,13 @@ async function createAfter(last: Last | null, view: Reader, keys: Keys, place: P
   const known = last && (await lookBack(place, keys.dataKey, last, options));
   if (last && known) {
     const same = sameOrForked(view, site, last);
-    if (same && known.whole && !options.full) return { kind: 'same', ...last, written: 0, reused: 0, read: 0 };
+    if (same && known.whole && !options.full) return { kind: 'same', ...last, written: 0, reused: 0, read: 0, healed: 0, damaged: [] };
   }
   if (!(await writeLineage(place, keys.dataKey, site.lineage, keys.createdAt, keys.wrapped)))
     throw new Forked(
       'the place holds snapshots of this site under another key: the data is a copy from before its first snapshot. Restore a snapshot instead, or give the copy another place',
     );
-  const job = new Job(view, place, keys.dataKey, options);
+  const job = new Job(view, place, keys.dataKey, options, new Set([...(options.rotten ?? []), ...(known?.lost ?? [])]));
   const touched = last && known?.whole && !options.full ? touchedSince(view, last, site) : null;
   const made = last && touched ? await increment(job, last, touched) : await base(job, last, known ?? null);
   // what nobody names yet goes after a day: a base may take longer, and what was found there may have been as old
@@ -122,7 +130,8 @@ async function createAfter(last: Last | null, view: Reader, keys: Keys, place: P
   const secrets = { ...made.secrets, ...about(view, site) };
   const manifest = signManifest(keys.dataKey, unsigned, secrets);
   await writeManifest(place, manifest);
-  return { kind: touched ? 'increment' : 'base', manifest, secrets, written: job.written, reused: made.reused, read: job.read };
+  const { written, read, healed, damaged } = job;
+  return { kind: touched ? 'increment' : 'base', manifest, secrets, written, reused: made.reused, read, healed, damaged };
 }
 
 function siteOf(view: Reader): Row<'site'> {
@@ -165,15 +174,17 @@ interface Known {
 }
 
 async function lookBack(place: Place, dataKey: Uint8Array, { manifest }: Last, options: CreateOptions): Promise<Known> {
-  if (!options.lookBack && !options.full) return { whole: true, catalog: null, lost: new Set() };
+  const { rotten = new Set() } = options;
+  if (!options.lookBack && !options.full && rotten.size === 0) return { whole: true, catalog: null, lost: new Set() };
   try {
     const catalog = await readCatalog(place, dataKey, manifest.catalog);
     const all = [...[...catalog.segments, ...catalog.packs].map((row) => row.object), ...manifest.increments.flatMap((i) => i.objects)];
     const lost = new Set((await (options.full ? rottenObjects : missingObjects)(place, all)).map(([hash]) => hash));
+    for (const [hash] of all) if (rotten.has(hash)) lost.add(hash);
     return { whole: lost.size === 0, catalog, lost };
   } catch (error) {
     if (!(error instanceof Damaged)) throw error;
-    return { whole: false, catalog: null, lost: new Set() };
+    return { whole: false, catalog: null, lost: new Set([manifest.catalog[0]]) };
   }
 }
 
@@ -189,18 +200,27 @@ function sameOrForked(view: Reader, site: Row<'site'>, { manifest, secrets }: La
   );
 }
 
-/** The keys of rows touched since, in order; null: nobody knows, or they are so many that a base is better. */
-function touchedSince(view: Reader, { manifest, secrets }: Last, site: Row<'site'>): Uint8Array[] | null {
+interface Touched {
+  /** In order. */
+  readonly keys: readonly Uint8Array[];
+  /** Bodies some of whose chunks were written: new ones, mended ones, and what nobody claimed. */
+  readonly bodies: ReadonlySet<number>;
+}
+
+/** The keys of rows touched since; null: nobody knows, or they are so many that a base is better. */
+function touchedSince(view: Reader, { manifest, secrets }: Last, site: Row<'site'>): Touched | null {
   const changed = secrets.increments.flat().reduce((sum, o) => sum + (o.blobs === null ? o.size : 0), 0);
   if (site.journalFloor > manifest.commit || manifest.schema !== site.schema) return null;
   if (manifest.increments.length >= mostIncrements || changed > Math.max(8 * MiB, Math.min(mostChanged, secrets.rowOctets / 4))) return null;
   const touched = new Map<string, Uint8Array>();
+  const bodies = new Set<number>();
   let octets = 0;
   for (const { row } of scanRows(view, 'journal', [], { from: { commit: manifest.commit + 1 } })) {
     const keys = unlessDamaged(() => unpackKeys(row));
     if (keys === undefined) return null; // it does not tell any more
     for (const key of keys) {
       const table = tableOf(key);
+      if (table === 'chunk') bodies.add(decodeKey('chunk', key).blob);
       if (table === undefined || table === 'chunk' || left.has(table)) continue;
       const name = octetText(key);
       if (touched.has(name)) continue;
@@ -209,7 +229,7 @@ function touchedSince(view: Reader, { manifest, secrets }: Last, site: Row<'site
       if (octets > mostChanged) return null;
     }
   }
-  return [...touched].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, key]) => key);
+  return { keys: [...touched].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, key]) => key), bodies };
 }
 
 /** Puts objects, a few at a time, in the order they were given. */
@@ -220,6 +240,9 @@ class Job {
   /** Its objects, and those of them which were there already. */
   readonly listed: Listed[] = [];
   readonly found: Listed[] = [];
+  healed = 0;
+  readonly damaged: { blob: number; what: string }[] = [];
+  private readonly bad: ReadonlySet<string>;
   private readonly place: Place;
   readonly dataKey: Uint8Array;
   private readonly options: CreateOptions;
@@ -227,7 +250,9 @@ class Job {
   readonly buffers = createBuffers();
   private of = 0;
 
-  constructor(view: Reader, place: Place, dataKey: Uint8Array, options: CreateOptions) {
+  /** `bad`: objects that are put whatever is there under their names. */
+  constructor(view: Reader, place: Place, dataKey: Uint8Array, options: CreateOptions, bad: ReadonlySet<string>) {
+    this.bad = bad;
     this.view = view;
     this.place = place;
     this.dataKey = dataKey;
@@ -257,7 +282,9 @@ class Job {
     this.buffers.give(plain);
     const listed: Listed = [name, octets.length];
     this.listed.push(listed);
-    if (!this.options.full && (await this.place.size(objectName(name))) === octets.length) this.found.push(listed);
+    const bad = this.bad.has(name);
+    if (bad) this.healed++;
+    if (!bad && !this.options.full && (await this.place.size(objectName(name))) === octets.length) this.found.push(listed);
     else {
       await this.place.put(objectName(name), octets);
       this.written += octets.length;
@@ -267,7 +294,8 @@ class Job {
   }
 
   async catalog(catalog: Catalog): Promise<Listed> {
-    const listed = await writeCatalog(this.place, this.dataKey, catalog, this.options.full);
+    const listed = await writeCatalog(this.place, this.dataKey, catalog, (name) => this.options.full || this.bad.has(name));
+    if (this.bad.has(listed[0])) this.healed++;
     this.listed.push(listed);
     return listed;
   }
@@ -283,7 +311,7 @@ class Job {
   }
 }
 
-async function increment(job: Job, last: Last, touched: readonly Uint8Array[]): Promise<Made> {
+async function increment(job: Job, last: Last, touched: Touched): Promise<Made> {
   const objects: Promise<Listed>[] = [];
   const details: { blobs: number[] | null; size: number }[] = [];
   const packer = createPacker(job.buffers, limits.snapshotObject, 1);
@@ -294,7 +322,7 @@ async function increment(job: Job, last: Last, touched: readonly Uint8Array[]): 
     objects.push((await job.put('rows', packer.take())).object);
   };
   const fresh: number[] = [];
-  for (const key of touched) {
+  for (const key of touched.keys) {
     const value = job.view.get(key) ?? null;
     // each new body brings its hash row (commands/blob.ts)
     if (value !== null && tableOf(key) === 'hash') fresh.push(...bodyOf(key, value));
@@ -302,10 +330,11 @@ async function increment(job: Job, last: Last, touched: readonly Uint8Array[]): 
     if (packer.add(key, value)) await flush();
   }
   await flush();
-  for await (const { object, blobs, size } of packs(
-    job,
-    fresh.sort((a, b) => a - b),
-  )) {
+  const mended = [...touched.bodies].filter((blob) => soundBlob(job.view, blob) !== undefined);
+  let before: Promise<Catalog['packs']> | null = null;
+  const older = async (blob: number): Promise<boolean> => (await (before ??= packsOf(job, last, null))).some((pack) => pack.blobs.includes(blob));
+  const bodies = [...new Set([...fresh, ...mended])].sort((a, b) => a - b);
+  for await (const { object, blobs, size } of packs(job, bodies, older)) {
     objects.push(object);
     details.push({ blobs, size });
   }
@@ -327,6 +356,7 @@ function bodyOf(key: Uint8Array, stored: Uint8Array): number[] {
 async function base(job: Job, last: Last | null, known: Known | null): Promise<Made> {
   const before = last ? await packsOf(job, last, known) : [];
   const { kept, packed } = worthKeeping(job.view, before);
+  const saved = new Set<Pack>();
   const segments: { object: Promise<Listed>; first: string; size: number }[] = [];
   const fresh: number[] = [];
   let rowOctets = 0;
@@ -355,9 +385,17 @@ async function base(job: Job, last: Last | null, known: Known | null): Promise<M
   }
   await flush();
   const made: { object: Promise<Listed>; blobs: number[]; size: number }[] = [];
-  for await (const pack of packs(job, fresh)) made.push(pack);
+  const older = async (blob: number): Promise<boolean> => {
+    const found = before.filter((pack) => pack.blobs.includes(blob));
+    for (const pack of found) saved.add(pack);
+    return found.length > 0;
+  };
+  for await (const pack of packs(job, fresh, older)) made.push(pack);
   const settle = <T extends { object: Promise<Listed> }>(rows: T[]) => Promise.all(rows.map(async (row) => ({ ...row, object: await row.object })));
-  const catalog: Catalog = { segments: await settle(segments), packs: [...kept, ...(await settle(made))] };
+  const catalog: Catalog = {
+    segments: await settle(segments),
+    packs: [...[...saved].filter((pack) => !kept.includes(pack)), ...kept, ...(await settle(made))],
+  };
   return {
     catalog: await job.catalog(catalog),
     listed: [],
@@ -394,8 +432,16 @@ function worthKeeping(view: Reader, before: Catalog['packs']): { kept: Catalog['
   return { kept, packed };
 }
 
-/** The chunks of bodies as packs, in the order of `blobs`. */
-async function* packs(job: Job, blobs: readonly number[]): AsyncGenerator<{ object: Promise<Listed>; blobs: number[]; size: number }> {
+/**
+ * The chunks of bodies as packs, in the order of `blobs`. Each body is proved by its hash. One that is not what it was is left
+ * to its `older` copy where there is one; else what there is of it is packed, and not named as a body of the pack, so that
+ * the next snapshot does not rely on it.
+ */
+async function* packs(
+  job: Job,
+  blobs: readonly number[],
+  older: (blob: number) => Promise<boolean>,
+): AsyncGenerator<{ object: Promise<Listed>; blobs: number[]; size: number }> {
   for (const blob of blobs) job.expect(sizeOf(job.view, blob));
   const packer = createPacker(job.buffers, limits.snapshotObject / 2, 16);
   let held: number[] = [];
@@ -407,13 +453,16 @@ async function* packs(job: Job, blobs: readonly number[]): AsyncGenerator<{ obje
   };
   for (const blob of blobs) {
     let full = false;
-    for (const [key, value] of chunksOf(job.view, blob)) {
+    const { chunks, what } = proved(job.view, blob);
+    if (what !== null) job.damaged.push({ blob, what });
+    if (what !== null && (await older(blob))) continue;
+    for (const [key, value] of chunks()) {
       let octets = value;
       if (packer.overflows(key, value)) {
         octets = value.slice(); // what is awaited may read as well
         yield await flush();
       }
-      if (held.at(-1) !== blob) held.push(blob);
+      if (what === null && held.at(-1) !== blob) held.push(blob);
       full = packer.add(key, octets);
     }
     job.tell(sizeOf(job.view, blob));
@@ -421,6 +470,23 @@ async function* packs(job: Job, blobs: readonly number[]): AsyncGenerator<{ obje
     if (full) yield await flush();
   }
   if (packer.rows > 0) yield await flush();
+}
+
+interface Proved {
+  readonly chunks: () => Iterable<readonly [Uint8Array, Uint8Array]>;
+  /** Why they are not the body; null: they are. */
+  readonly what: string | null;
+}
+
+function proved(view: Reader, blob: number): Proved {
+  const row = soundBlob(view, blob);
+  // where they are not simply in memory they are fetched once, if they are not too many
+  const held = view.mapped === true || (row?.chunks ?? sliceRows) >= sliceRows ? null : [...chunksOf(view, blob)];
+  const chunks = (): Iterable<readonly [Uint8Array, Uint8Array]> => held ?? chunksOf(view, blob);
+  const values = function* (): Generator<Uint8Array> {
+    for (const [, value] of chunks()) yield value;
+  };
+  return { chunks, what: row === undefined ? 'its row cannot be read' : bodyDamage(row, values()) };
 }
 
 /** The chunks of a body, each good until the next one is asked for or something is awaited. */

@@ -214,5 +214,5 @@ export function explain(path: string, error: unknown): PlaceError {
   if (code === 'EROFS')
     return new PlaceError(`${path} is read-only here: mount it for writing, or name another place (the service may write to /var/lib/mailsite-snapshots)`);
   if (code === 'ENOENT' || code === 'ENOTDIR') return new PlaceError(`${path} went away: see that its disk is mounted, then do it again`);
-  return new PlaceError(`${path} failed (${message}): see that its disk is well, or name another place`);
+  return new PlaceError(`${path} failed (${message}): see that its disk is well, or name another place`, code === 'EIO');
 }

@@ -10,7 +10,7 @@
 
 import { z } from 'zod';
 import { Damaged, openObject, openText, sealObject, sealText, signer, verifySignature } from './seal.ts';
-import type { Place } from './place.ts';
+import { type Place, PlaceError } from './place.ts';
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const whole = z.int().min(0);
@@ -160,7 +160,7 @@ export function openSecrets(dataKey: Uint8Array, m: Manifest): Secrets {
 }
 
 /** A catalog names its objects in clear, so that their presence can be proved without the key; the rest is sealed. */
-export async function writeCatalog(place: Place, dataKey: Uint8Array, catalog: Catalog, anew: boolean): Promise<Listed> {
+export async function writeCatalog(place: Place, dataKey: Uint8Array, catalog: Catalog, anew: (hash: string) => boolean): Promise<Listed> {
   const clear = utf8(JSON.stringify([...catalog.segments, ...catalog.packs].map((row) => row.object)));
   const { octets } = await sealObject(dataKey, 'catalog', utf8(JSON.stringify(catalog)));
   const all = Buffer.alloc(4 + clear.length + octets.length);
@@ -168,13 +168,18 @@ export async function writeCatalog(place: Place, dataKey: Uint8Array, catalog: C
   all.set(clear, 4);
   all.set(octets, 4 + clear.length);
   const name = new Bun.CryptoHasher('sha256').update(all).digest('hex');
-  if (anew || (await place.size(objectName(name))) !== all.length) await place.put(objectName(name), all);
+  if (anew(name) || (await place.size(objectName(name))) !== all.length) await place.put(objectName(name), all);
   return [name, all.length];
 }
 
 /** The octets of an object which are what their name says. Throws Damaged. */
 export async function readObject(place: Place, [hash, size]: Listed): Promise<Uint8Array> {
-  const octets = await place.get(objectName(hash));
+  const octets = await place.get(objectName(hash)).catch(async (error: unknown) => {
+    // what the disk holds and cannot read any more. A manifest is not given up like that: it may be there the next time, and
+    // who passed over the newest one would take an older copy of the site for the site
+    if (!(error instanceof PlaceError) || !error.medium || (await place.size(objectName(hash))) === null) throw error;
+    throw new Damaged(`${objectName(hash)} cannot be read: ${error.message}`);
+  });
   if (octets === null) throw new Damaged(`${objectName(hash)} is not there`);
   if (octets.length !== size || new Bun.CryptoHasher('sha256').update(octets).digest('hex') !== hash)
     throw new Damaged(`${objectName(hash)} is not what its name says`);
@@ -204,26 +209,56 @@ export async function manifestNames(place: Place, lineage?: string): Promise<str
   return names;
 }
 
-/** The manifests of these names, those that can be read and why the others cannot. Asks for a few at a time. */
-export async function readManifests(place: Place, names: readonly string[]): Promise<{ readable: Map<string, Manifest>; damaged: Map<string, string> }> {
+/** What is kept in memory of a snapshot, of which a place may have 100,000. */
+export interface Glance {
+  readonly name: string;
+  readonly lineage: string;
+  readonly commit: number;
+  readonly takenAt: number;
+  /** The object that is the catalog: snapshots of one base have the same one. */
+  readonly catalog: string;
+  readonly increments: number;
+  /** Of the last increment, or of the catalog of a base. */
+  readonly octets: number;
+}
+
+/**
+ * Reads the manifests of these names, a few at a time, and forgets each one when `see` returns: it may keep what it needs.
+ * Returns why some cannot be read, by name, in the order of `names`.
+ */
+export async function eachManifest(place: Place, names: readonly string[], see: (manifest: Manifest, name: string) => void): Promise<Map<string, string>> {
   const lineages = new Map<string, LineageRecord>();
-  const all = new Map<string, Manifest | string>(names.map((name) => [name, '']));
-  const rows = names.values();
+  const damaged: [number, string, string][] = [];
+  const rows = names.entries();
   const ask = async (): Promise<void> => {
-    for (const name of rows) {
+    for (const [i, name] of rows) {
       try {
-        all.set(name, await readManifest(place, name, lineages));
+        see(await readManifest(place, name, lineages), name);
       } catch (error) {
         if (!(error instanceof Damaged)) throw error;
-        all.set(name, error.message);
+        damaged.push([i, name, error.message]);
       }
     }
   };
-  await Promise.all(Array.from({ length: 16 }, ask));
-  const readable = new Map<string, Manifest>();
-  const damaged = new Map<string, string>();
-  for (const [name, found] of all) typeof found === 'string' ? damaged.set(name, found) : readable.set(name, found);
-  return { readable, damaged };
+  await Promise.all(Array.from({ length: manifestsAtOnce }, ask));
+  return new Map(damaged.sort(([a], [b]) => a - b).map(([, name, why]) => [name, why]));
+}
+const manifestsAtOnce = 16;
+
+/** All snapshots of these names that can be read, in the order of `names`, and why the others cannot. */
+export async function glance(place: Place, names: readonly string[]): Promise<{ readable: Glance[]; damaged: Map<string, string> }> {
+  const found = new Map<string, Glance | null>(names.map((name) => [name, null]));
+  const same = new Map<string, string>();
+  const once = (text: string): string => {
+    const known = same.get(text);
+    if (known === undefined) same.set(text, text);
+    return known ?? text;
+  };
+  const damaged = await eachManifest(place, names, ({ lineage, commit, takenAt, catalog, increments }, name) => {
+    const octets = (increments.at(-1)?.objects ?? [catalog]).reduce((sum, [, size]) => sum + size, 0);
+    found.set(name, { name, lineage: once(lineage), commit, takenAt, catalog: once(catalog[0]), increments: increments.length, octets });
+  });
+  return { readable: [...found.values()].filter((row) => row !== null), damaged };
 }
 
 /** The objects which are missing or are not what their names say: all of them are read. */

@@ -16,6 +16,8 @@ export interface Stored {
 export interface Place {
   /** For people. */
   readonly url: string;
+  /** Is what is read from it paid for? */
+  readonly far?: true;
   /** Atomic and durable when resolved; writing the same again is fine. The octets must not change meanwhile. */
   put(name: string, octets: Uint8Array): Promise<void>;
   /** The octets belong to the caller. */
@@ -37,9 +39,13 @@ export interface PlaceOptions {
 }
 
 export class PlaceError extends Error {
-  constructor(message: string) {
+  /** Did the disk itself fail to give or take the octets? */
+  readonly medium: boolean;
+
+  constructor(message: string, medium = false) {
     super(message);
     this.name = 'PlaceError';
+    this.medium = medium;
   }
 }
 

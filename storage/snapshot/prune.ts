@@ -1,12 +1,13 @@
 // Old snapshots go by manifest only; objects go when no manifest that is left names them. Guarantees: the newest snapshot
 // that is whole is never removed; an object that a snapshot in the making may have put already stays, for a day (create.ts
-// looks again when it took longer); killed at any moment, what is left is whole.
+// looks again when it took longer); killed at any moment, what is left is whole; memory is a few hundred octets for each
+// snapshot and each old object.
 
-import { type Listed, type Manifest, manifestName, manifestNames, objectName, readManifests } from './manifest.ts';
+import { eachManifest, type Glance, glance, type Listed, listCatalog, manifestNames, objectName } from './manifest.ts';
 import type { Place } from './place.ts';
 import { keep } from './retention.ts';
 import { Damaged } from './seal.ts';
-import { objectsOf, verifyPresence } from './verify.ts';
+import { verifyPresence } from './verify.ts';
 
 export interface Pruned {
   /** Manifests that went, and that stay. */
@@ -16,6 +17,8 @@ export interface Pruned {
   readonly octets: number;
   /** Why no object went: a snapshot that stays cannot be read, and may need any of them. null: all was well. */
   readonly spared: string | null;
+  /** Of each lineage the newest snapshot, and the newest one that is good. */
+  readonly newest: ReadonlyMap<string, { readonly name: string; readonly good: Glance | null }>;
 }
 
 /** Objects put less than this ago may belong to a snapshot which has no manifest yet. */
@@ -24,61 +27,61 @@ const youngMs = 24 * 3_600_000;
 /** `dryRun`: only says what would go. */
 export async function prune(place: Place, nowMs: number, dryRun: boolean): Promise<Pruned> {
   const names = await manifestNames(place);
-  const { readable, damaged } = await readManifests(place, names);
+  const { readable, damaged } = await glance(place, names);
   const staying = new Set(damaged.keys());
-  for (const lineage of new Set([...readable.values()].map((m) => m.lineage))) {
-    const own = [...readable.values()].filter((m) => m.lineage === lineage);
+  const newest = new Map<string, { name: string; good: Glance | null }>();
+  for (const name of names) newest.set(name.split('/')[1] as string, { name, good: null });
+  for (const [lineage, own] of Map.groupBy(readable, (snapshot) => snapshot.lineage)) {
     const kept = keep(
-      own.map((m) => ({ id: manifestName(lineage, m.commit), takenMs: m.takenAt })),
+      own.map(({ name, takenAt }) => ({ id: name, takenMs: takenAt })),
       nowMs,
     );
     for (const name of kept) staying.add(name);
     const good = await lastGood(place, own);
-    if (good !== null) staying.add(good);
+    if (good !== null) staying.add(good.name);
+    newest.set(lineage, { name: newest.get(lineage)?.name ?? '', good });
   }
-  const removed = [...readable.keys()].filter((name) => !staying.has(name));
+  const removed = readable.map(({ name }) => name).filter((name) => !staying.has(name));
   if (!dryRun) for (const name of removed) await place.remove(name);
   const kept = names.length - removed.length;
   try {
-    return { removed, kept, spared: null, ...(await sweep(place, new Set(removed), nowMs, dryRun)) };
+    return { removed, kept, newest, spared: null, ...(await sweep(place, new Set(removed), nowMs, dryRun)) };
   } catch (error) {
     if (!(error instanceof Damaged)) throw error;
-    return { removed, kept, spared: error.message, objects: 0, octets: 0 };
+    return { removed, kept, newest, spared: error.message, objects: 0, octets: 0 };
   }
 }
 
-/** The newest snapshot all of whose objects are there. */
-async function lastGood(place: Place, manifests: readonly Manifest[]): Promise<string | null> {
-  for (const m of manifests.toSorted((a, b) => b.commit - a.commit)) {
-    const name = manifestName(m.lineage, m.commit);
-    if ((await verifyPresence(place, name, false, () => {})).problems.length === 0) return name;
-  }
+/** The newest snapshot all of whose objects are there, of one lineage. */
+async function lastGood(place: Place, snapshots: readonly Glance[]): Promise<Glance | null> {
+  for (const snapshot of snapshots.toSorted((a, b) => b.commit - a.commit))
+    if ((await verifyPresence(place, snapshot.name, false, () => {})).problems.length === 0) return snapshot;
   return null;
 }
 
 /** Objects that nobody names. Lineages stay: the next snapshot may find its own there, and one is small. `removed`: manifests. */
 async function sweep(place: Place, removed: ReadonlySet<string>, nowMs: number, dryRun: boolean): Promise<{ objects: number; octets: number }> {
-  const old: { name: string; size: number }[] = [];
-  for await (const found of place.list('objects/')) if (found.modifiedMs + youngMs <= nowMs) old.push(found);
+  const old = new Map<string, number>();
+  for await (const { name, size, modifiedMs } of place.list('objects/')) if (modifiedMs + youngMs <= nowMs) old.set(name, size);
   // once more, and after the objects: what was put meanwhile may name what was there for long
   const names = (await manifestNames(place)).filter((name) => !dryRun || !removed.has(name));
-  const { readable, damaged } = await readManifests(place, names);
+  const catalogs = new Map<string, Listed>();
+  const spare = ([hash]: Listed): unknown => old.delete(objectName(hash));
+  const damaged = await eachManifest(place, names, ({ catalog, increments }) => {
+    catalogs.set(catalog[0], catalog);
+    for (const { objects } of increments) for (const object of objects) spare(object);
+  });
   const [why] = damaged.values();
   if (why !== undefined) throw new Damaged(why);
-  const named = await namedBy(place, [...readable.values()]);
-  const gone = old.filter(({ name }) => !named.has(name));
-  if (!dryRun) for (const { name } of gone) await place.remove(name);
-  return { objects: gone.length, octets: gone.reduce((sum, { size }) => sum + size, 0) };
-}
-
-async function namedBy(place: Place, manifests: readonly Manifest[]): Promise<Set<string>> {
-  const named = new Set<string>();
-  const catalogs = new Map<string, Promise<Listed[]>>();
-  for (const manifest of manifests) {
-    // snapshots on one base share its catalog: it is read once
-    const found = catalogs.get(manifest.catalog[0]) ?? objectsOf(place, { ...manifest, increments: [] });
-    catalogs.set(manifest.catalog[0], found);
-    for (const [hash] of [...(await found), ...manifest.increments.flatMap((i) => i.objects)]) named.add(objectName(hash));
+  // snapshots on one base share its catalog: it is read once
+  for (const catalog of catalogs.values()) {
+    spare(catalog);
+    for (const object of await listCatalog(place, catalog)) spare(object);
   }
-  return named;
+  let octets = 0;
+  for (const [name, size] of old) {
+    if (!dryRun) await place.remove(name);
+    octets += size;
+  }
+  return { objects: old.size, octets };
 }

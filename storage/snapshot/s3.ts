@@ -36,6 +36,7 @@ export async function openBucket(url: string, options: PlaceOptions): Promise<Pl
 
   return {
     url: shown,
+    far: true,
     async put(name, octets) {
       assertName(name);
       await ask(() => client.write(prefix + name, octets));
@@ -66,7 +67,8 @@ export async function openBucket(url: string, options: PlaceOptions): Promise<Pl
         const { contents = [], isTruncated } = await page(below, after, 1_000);
         for (const { key, size = 0, lastModified } of contents) {
           const name = key.slice(prefix.length);
-          if (isName(name)) yield { name, size, modifiedMs: Date.parse(lastModified ?? '') || 0 } satisfies Stored;
+          // one without a date may be of this moment: nothing is removed on that word
+          if (isName(name)) yield { name, size, modifiedMs: Date.parse(lastModified ?? '') || options.world.now() } satisfies Stored;
         }
         const last = contents.at(-1)?.key.slice(prefix.length);
         if (isTruncated !== true || last === undefined) return;

@@ -9,7 +9,7 @@ import { unpackKeys } from '../journal.ts';
 import { decodeRow, getRow, octetText, RowDamaged, scanRows, tableOf, unlessDamaged } from '../rows.ts';
 import type { Spare } from '../scrub.ts';
 import { config } from '../views.ts';
-import { type Manifest, manifestNames, readManifests } from './manifest.ts';
+import { type Glance, glance, manifestNames, readManifest } from './manifest.ts';
 import { optionsOf } from './parking.ts';
 import { openPlace, PlaceError } from './place.ts';
 import { openSnapshot, type SnapshotView } from './read.ts';
@@ -64,14 +64,15 @@ async function openNewest(world: World, view: Reader): Promise<SnapshotView[]> {
   const keys = new Map([...scanRows(view, 'lineage', [])].map(({ key, row }) => [key.lineage, row.dataKey] as const));
   const names: string[] = [];
   for (const lineage of keys.keys()) names.push(...(await manifestNames(place, lineage)));
-  const newest = new Map<string, Manifest>();
-  for (const manifest of (await readManifests(place, names)).readable.values()) {
-    const other = newest.get(manifest.catalog[0]);
-    if (other === undefined || other.commit < manifest.commit) newest.set(manifest.catalog[0], manifest);
+  const newest = new Map<string, Glance>();
+  for (const found of (await glance(place, names)).readable) {
+    const other = newest.get(found.catalog);
+    if (other === undefined || other.commit < found.commit) newest.set(found.catalog, found);
   }
   const opened: SnapshotView[] = [];
-  for (const manifest of [...newest.values()].sort((a, b) => b.takenAt - a.takenAt).slice(0, mostBases)) {
-    const snapshot = await quietly(() => openSnapshot(place, manifest, keys.get(manifest.lineage) as Uint8Array), null);
+  for (const { name, lineage } of [...newest.values()].sort((a, b) => b.takenAt - a.takenAt).slice(0, mostBases)) {
+    const open = async (): Promise<SnapshotView> => openSnapshot(place, await readManifest(place, name), keys.get(lineage) as Uint8Array);
+    const snapshot = await quietly(open, null);
     if (snapshot) opened.push(snapshot);
   }
   return opened;

@@ -2,7 +2,7 @@
 // everything decrypted, decoded, built up in a scratch engine and held against every rule. Only that proves a restore.
 
 import { Damaged } from './seal.ts';
-import { type Listed, listCatalog, type Manifest, missingObjects, objectName, readManifest, readObject } from './manifest.ts';
+import { type Listed, listCatalog, type Manifest, missingObjects, objectName, readManifest, readObject, rottenObjects } from './manifest.ts';
 import type { Place } from './place.ts';
 
 export interface Verified {
@@ -18,6 +18,50 @@ export async function objectsOf(place: Place, manifest: Manifest): Promise<Liste
   const all = new Map<string, Listed>([[manifest.catalog[0], manifest.catalog]]);
   for (const object of [...(await listCatalog(place, manifest.catalog)), ...manifest.increments.flatMap((i) => i.objects)]) all.set(object[0], object);
   return [...all.values()];
+}
+
+export interface VerifiedAll {
+  readonly snapshots: number;
+  readonly bad: readonly { readonly name: string; readonly problems: readonly string[] }[];
+  readonly objects: number;
+  readonly octets: number;
+}
+
+/**
+ * Every snapshot of these names, without the key, as verifyPresence does. An object that several of them share is looked at
+ * once; of a manifest nothing is held.
+ */
+export async function verifyAll(place: Place, names: readonly string[], deep: boolean, progress: (done: number, of: number) => void): Promise<VerifiedAll> {
+  const wrong = new Map<string, string>();
+  const seen = new Set<string>();
+  const bad: { name: string; problems: string[] }[] = [];
+  let octets = 0;
+  const look = async (objects: readonly Listed[]): Promise<string[]> => {
+    const fresh = objects.filter(([hash]) => !seen.has(hash));
+    for (const [hash, size] of fresh) {
+      seen.add(hash);
+      octets += size;
+    }
+    for (const [hash] of await missingObjects(place, fresh)) wrong.set(hash, `${objectName(hash)} is not there, or has another size`);
+    const whole = fresh.filter(([hash]) => !wrong.has(hash));
+    for (const [hash] of deep ? await rottenObjects(place, whole) : []) wrong.set(hash, `${objectName(hash)} is not what its name says`);
+    return objects.flatMap(([hash]) => wrong.get(hash) ?? []);
+  };
+  let base = null as { readonly catalog: string; readonly problems: readonly string[] } | null;
+  for (const [i, name] of names.entries()) {
+    try {
+      const { catalog, increments } = await readManifest(place, name);
+      // one base after the other: what is wrong with it is told once for all that build on it
+      if (base?.catalog !== catalog[0]) base = { catalog: catalog[0], problems: await look([catalog, ...(await listCatalog(place, catalog))]) };
+      const problems = [...base.problems, ...(await look(increments.flatMap((increment) => increment.objects)))];
+      if (problems.length > 0) bad.push({ name, problems });
+    } catch (error) {
+      if (!(error instanceof Damaged)) throw error;
+      bad.push({ name, problems: [error.message] });
+    }
+    progress(i + 1, names.length);
+  }
+  return { snapshots: names.length, bad, objects: seen.size, octets };
 }
 
 /** Without the key. `deep`: the octets of every object are read and hashed. */

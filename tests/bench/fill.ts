@@ -63,6 +63,7 @@ for (let i = 0; i < messages; i++) {
     eightBit: false,
     skip: 0,
     account: 0,
+    origin: { session: '', ip: '', helo: 'client.test', tls: '', named: [] },
   } as const;
   const done = store.ask('deliver', { now: world.now(), expiryMs: 1, mails: [mail] }).then((answer) => {
     if ('refused' in answer) throw new Error(answer.detail || answer.refused);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createTransport } from 'nodemailer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { arrives, messages } from './mailbox.ts';
-import { Postfix, startKnot } from './postfix.ts';
+import { type Knot, Postfix, startKnot } from './postfix.ts';
 import { until } from './programs.ts';
 import { installed, isolated, password, type Site, sampleDocument, startSite, temporaryFolder } from './site.ts';
 
@@ -16,7 +16,7 @@ const there = '127.0.0.3';
 describe.skipIf(!isolated || !installed('postfix', 'knotd'))('Postfix, with DNS', () => {
   let site: Site;
   let postfix: Postfix;
-  let knot: { stop(): Promise<void> };
+  let knot: Knot;
 
   beforeAll(async () => {
     const folder = temporaryFolder();

@@ -12,15 +12,22 @@ export interface Zone {
   readonly records: readonly string[];
 }
 
+export interface Knot {
+  stop(): Promise<void>;
+  /** Another content of a zone that it has. */
+  publish(zone: Zone): Promise<void>;
+}
+
 /** Knot on `address`:53. It runs until the namespace ends; `stop` kills it. */
-export async function startKnot(folder: string, address: string, zones: readonly Zone[]): Promise<{ stop(): Promise<void> }> {
+export async function startKnot(folder: string, address: string, zones: readonly Zone[]): Promise<Knot> {
   mkdirSync(join(folder, 'run'), { recursive: true });
-  for (const { name, records } of zones) {
+  let serial = 0;
+  const write = ({ name, records }: Zone): void =>
     writeFileSync(
       join(folder, `${name}.zone`),
-      [`$ORIGIN ${name}.`, '$TTL 5', '@ SOA ns hostmaster 1 60 60 600 5', '@ NS ns', `ns A ${address}`, ...records, ''].join('\n'),
+      [`$ORIGIN ${name}.`, '$TTL 5', `@ SOA ns hostmaster ${++serial} 60 60 600 0`, '@ NS ns', `ns A ${address}`, ...records, ''].join('\n'),
     );
-  }
+  zones.forEach(write);
   const config = join(folder, 'knot.conf');
   writeFileSync(
     config,
@@ -43,6 +50,10 @@ ${zones.map(({ name }) => `  - domain: ${name}`).join('\n')}
   return {
     stop: async () => {
       await run(['knotc', '--config', config, '--blocking', 'stop']);
+    },
+    publish: async (zone) => {
+      write(zone);
+      await must(['knotc', '--config', config, '--blocking', 'zone-reload', zone.name]);
     },
   };
 }

@@ -2,7 +2,7 @@
 // by the data folder and by IMAP; and the check finds a message that is not there, and one that is there twice.
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { sleep, tell } from '../clients/programs.ts';
+import { sleep, tell, until } from '../clients/programs.ts';
 import { password, type Site, sampleDocument, startSite } from '../clients/site.ts';
 import { Chain, linksByImap, linksInData, linksOf, type Server } from './chain.ts';
 
@@ -19,6 +19,7 @@ test('M1: what is left after kill -9 has every acknowledged message, and no hole
   const chain = new Chain(server);
   await chain.begin();
   await sleep(1_500);
+  await until('the chain has gone round', () => chain.acknowledged > users + 20, 60_000);
   await site.kill();
   await chain.end().catch(() => {}); // cut off
   const links = await linksInData(site.data);

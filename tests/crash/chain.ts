@@ -4,12 +4,11 @@
 //
 //   bun tests/crash/chain.ts append HOST PORT USERS FORMAT PASSWORD STOPFILE   by IMAP, to any server, until the file is there; `%d` in FORMAT is 1, 2 …
 //   bun tests/crash/chain.ts imap HOST PORT USERS FORMAT PASSWORD              what a server has
-//   bun tests/crash/chain.ts data FOLDER                                       what the data folder of a site has, which need not run
+//   bun tests/crash/chain.ts data FOLDER                                       what the data folder of a site has, which does not run
 //
 // One JSON line tells; the exit code is 1 when it is not one point in time.
 
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Reader } from '../../storage/engine.ts';
 import { readPage } from '../../storage/page.ts';
 import { getRow, scanRows } from '../../storage/rows.ts';
@@ -121,10 +120,10 @@ export function linksInStore(reader: Reader): Links {
   return linksOf(numbers);
 }
 
-/** Of the data folder of a site, whether it runs or not. */
+/** Of the data folder of a site that does not run. */
 export async function linksInData(folder: string): Promise<Links> {
-  const { openLmdbReader } = await import('../../storage/engines/lmdb.ts');
-  const view = openLmdbReader(join(folder, 'mail.lmdb'));
+  const { openData } = await import('./data.ts');
+  const view = await openData(folder, false);
   const snapshot = view.snapshot();
   try {
     return linksInStore(snapshot);

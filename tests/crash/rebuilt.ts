@@ -36,12 +36,16 @@ export class Shelf {
     return manifestNames(await this.place());
   }
 
-  /** Proves what was not proved before, and gives each to `look`. What is wrong, a line each; how many were proved. */
-  async prove(look: (site: Reader, manifest: Manifest) => readonly string[] = () => []): Promise<{ wrong: string[]; proved: number }> {
+  /** Proves what was not proved before, of the `newest`, and gives each to `look`. What is wrong, a line each; how many were proved. */
+  async prove(
+    look: (site: Reader, manifest: Manifest) => readonly string[] = () => [],
+    newest = Number.POSITIVE_INFINITY,
+  ): Promise<{ wrong: string[]; proved: number }> {
     const place = await this.place();
     const wrong: string[] = [];
     let proved = 0;
-    for (const name of await manifestNames(place)) {
+    const names = await manifestNames(place);
+    for (const name of names.slice(Math.max(0, names.length - newest))) {
       const present = await verifyPresence(place, name, !this.proved.has(name), () => {});
       wrong.push(...present.problems.map((problem) => `${name}: ${problem}`));
       if (present.problems.length > 0 || this.proved.has(name)) continue;

@@ -8,7 +8,9 @@ import { resolver } from '../../protocols/dns/resolver.ts';
 import { changeFeed } from '../../protocols/feed.ts';
 import { imapSession } from '../../protocols/imap/session.ts';
 import type { ListenerKind, Session, Site, WorkProtocol } from '../../protocols/site.ts';
+import { keyring } from '../../protocols/dkim/keyring.ts';
 import { runOutbound } from '../../protocols/smtp/outbound.ts';
+import { refusalGatherer } from '../../protocols/smtp/refusals.ts';
 import { smtpSession } from '../../protocols/smtp/session.ts';
 import { storage } from '../../storage/actor.ts';
 import type { Engine } from '../../storage/engine.ts';
@@ -17,6 +19,7 @@ import { resolvers } from '../../storage/views.ts';
 import { accounts, hashOf, passwordOf } from './mail.ts';
 import { SimLink } from './link.ts';
 import type { SimDisk, SimReader } from './disk.ts';
+import { dkimKeys } from './dkimkeys.ts';
 import type { Network } from './network.ts';
 import type { Life, Scheduler } from './scheduler.ts';
 import { type Logged, simWorld } from './world.ts';
@@ -222,7 +225,7 @@ export class Machine {
     const address = impatient(link.address);
     const store = plants.store?.(address, role) ?? address;
     const changes = changeFeed(world, store);
-    const site = { world, store, work: this.work(life), view: disk.reader(life), changes, plaintextOnLoopback: true };
+    const site = { world, store, work: this.work(life), view: disk.reader(life), changes, refused: refusalGatherer(world, store), plaintextOnLoopback: true };
     // lost again: the next link resumes
     const client: Client = { life, world, link, site, resume: () => void changes.resume().catch(() => {}) };
     this.clients.set(role, client);
@@ -243,6 +246,7 @@ export class Machine {
           const of = accounts.find((a) => hashOf(a) === message['hash']);
           if (kind === 'verifyPassword') resolve({ ok: of !== undefined && message['password'] === passwordOf(of), better: '' });
           else if (kind === 'selfSign') resolve({ certificatePem: 'simulated', keyPem: 'simulated' });
+          else if (kind === 'makeDkimKeys') resolve(dkimKeys);
           else resolve({ hash: hashOf(accounts[0]) });
         });
       });
@@ -264,7 +268,7 @@ export class Machine {
       site.view.refresh();
       return resolvers(site.view);
     };
-    const life = this.queueOnly ? runOutbound(site, resolver(site.world, servers)) : controlRole(site, () => []);
+    const life = this.queueOnly ? runOutbound(site, resolver(site.world, servers), keyring(site)) : controlRole(site, () => []);
     life.catch(this.o.failed);
   }
 }

@@ -64,7 +64,15 @@ export class Mailer {
     branch.promised.set(id, promised);
     const remote = random.chance(0.3) ? [{ address: 'good1@remote.test', notify: 0, orcpt: '' }] : [];
     const local = [{ account: 1, mailbox: 'INBOX', flags: 0 }, ...(random.chance(0.4) ? [{ account: bob, mailbox: random.pick(folders), flags: 0 }] : [])];
-    const rest = { ret: '', envid: '', smtputf8: false, eightBit: false, skip: 0, account: 0 } as const;
+    const rest = {
+      ret: '',
+      envid: '',
+      smtputf8: false,
+      eightBit: false,
+      skip: 0,
+      account: 0,
+      origin: { session: '', ip: '192.0.2.9', helo: '', tls: '', named: [] },
+    } as const;
     const mails = [{ envelopeFrom: 'x@elsewhere.test', content: this.content(id), local, remote, ...rest }];
     const answer = await store.ask('deliver', { now, expiryMs: day, mails });
     if (!isRefusal(answer)) promised.ackedAt = branch.commit;

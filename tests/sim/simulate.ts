@@ -18,6 +18,7 @@ import { accounts, compose, documentOf } from './mail.ts';
 import { Network } from './network.ts';
 import { type Life, Scheduler } from './scheduler.ts';
 import { Operator } from './operator.ts';
+import { Warden } from './warden.ts';
 import { openSinks, type SinkOptions } from './sink.ts';
 import { submit } from './submitter.ts';
 import { Observer, User } from './user.ts';
@@ -78,6 +79,7 @@ class Simulation {
   private readonly users: User[] = [];
   private readonly observers: Observer[] = [];
   private operator: Operator | null = null;
+  private readonly warden = new Warden();
   private error: { readonly cause: unknown } | null = null;
   private crashes = 0;
   private readonly quotaBytes: number;
@@ -229,6 +231,7 @@ class Simulation {
     this.people(begin);
     const sleep = simWorld(this.scheduler, this.network, this.outside, SITE, () => {}).sleep;
     if (this.operator && random.chance(0.5)) begin(this.operator.run(random, sleep, () => this.machine.verb()));
+    if (random.chance(0.4)) begin(this.warden.run(random, sleep, () => this.machine.verb()));
     while (working > 0) {
       this.step();
       if (left > 0 && random.chance(rate)) {
@@ -335,6 +338,7 @@ class Simulation {
     machine.crash('control', false);
     this.runFor(1_000);
     this.checkViews(o);
+    if (this.warden.asked > 0) this.drive(this.warden.releaseAll(() => machine.verb()));
     machine.queueOnly = true;
     machine.start();
     this.sinks.faults = random.pick([0, 0.1]);
@@ -348,7 +352,7 @@ class Simulation {
     this.checkDisk(true);
     this.operator?.verify(disk.reader(this.outside));
     verifyMailboxes(ledger, found);
-    verifyOutgoing(ledger, found, disk.reader(this.outside), toTheEnd);
+    verifyOutgoing(ledger, found, disk.reader(this.outside), toTheEnd, this.warden);
     return { seed, steps: scheduler.steps, commits: disk.commits, crashes: this.crashes, acknowledged: ledger.acknowledged, trace: scheduler.trace };
   }
 
@@ -359,6 +363,7 @@ class Simulation {
       const answer = granted(await site.store.ask('collect', { now: site.world.now(), transferAgeMs: 0 }), 'collect');
       more = 'more' in answer && answer.more;
     }
+    for (let more = true; more; ) ({ more } = granted(await site.store.ask('indexTrace', {}), 'indexTrace') as { more: boolean });
     site.view.refresh();
     for (const table of ['transfer', 'garbage'] as const) {
       const { from, to } = prefixRange(table);

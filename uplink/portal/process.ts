@@ -11,8 +11,10 @@ import type { StoreProtocol } from '../../storage/messages.ts';
 import { openApi } from './api/serve.ts';
 import { setupLink } from './identity/first.ts';
 import { sweepForever } from './identity/sweep.ts';
+import { respondObjects } from './objects.ts';
 import { ensureIdentity } from './identity.ts';
 import { Busy, openRecords, type Records } from './records.ts';
+import { pruneForever } from './timeline.ts';
 import { serveUi } from './ui.ts';
 import { uplinkServer } from './uplink/serve.ts';
 
@@ -47,7 +49,7 @@ export async function portalRole(options: PortalOptions): Promise<never> {
   await ensureIdentity(portal);
   await begin(portal, say);
   serveHttp(portal, at);
-  return sweepForever(portal);
+  return Promise.race([sweepForever(portal), pruneForever(portal)]);
 }
 
 /** Listens, for as long as the process lives. */
@@ -58,12 +60,12 @@ export function serveHttp(portal: Portal, at: Endpoint): { readonly port: number
     hostname: at.address,
     port: at.port,
     reusePort: true,
-    maxRequestBodySize: limits.portalRequest,
+    maxRequestBodySize: limits.sealedObject, // of a parked object; all else has limits of its own
     idleTimeout: limits.portalIdleSeconds,
     fetch: (request, server) => {
       const { pathname } = new URL(request.url);
       if (pathname.startsWith('/api/v1/')) return api(request, originOf(request, server.requestIP(request)?.address ?? ''));
-      return respond(request, () => uplink.fetch(request, server));
+      return respond(portal, request, () => uplink.fetch(request, server));
     },
     websocket: uplink.websocket,
   });
@@ -87,9 +89,10 @@ function originOf(request: Request, address: string): string {
   return isIpAddress(told) ? told : peer;
 }
 
-async function respond(request: Request, site: () => Promise<Response | undefined | null>): Promise<Response | undefined> {
+async function respond(portal: Portal, request: Request, site: () => Promise<Response | undefined | null>): Promise<Response | undefined> {
   const { pathname } = new URL(request.url);
   try {
+    if (pathname === '/v1/objects' || pathname.startsWith('/v1/objects/')) return await respondObjects(portal, request);
     if (pathname.startsWith('/v1/')) return (await site()) ?? new Response('there is nothing here', { status: 404 });
     if (pathname.startsWith('/api/')) return new Response('there is nothing here', { status: 404 });
     return await serveUi(request);

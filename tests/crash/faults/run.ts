@@ -1,9 +1,9 @@
 // The store on a disk that fails, at every write and every sync:
 //
-//   bun tests/crash/faults/run.ts [--places 40] [--seed N] [--engine lmdb]
+//   bun tests/crash/faults/run.ts [--places 40] [--seed N] [--engine lmdb|lsm]
 //
 // One line tells the outcome, and one each what went wrong; the exit code is 1 when anything did. `--places`: how many calls
-// of each thread are tried, one after the other; the load makes about 30.
+// of each kind and each thread are tried, one after the other, until there is no such call.
 
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';

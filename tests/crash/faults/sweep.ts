@@ -1,38 +1,101 @@
-// The store on a disk that fails: strace lets the N-th write or sync of the engine's file fail, in turn for every N, and the
-// same load as for the write log goes on as long as it can. After a sync that failed the process ends, and neither writes nor
-// syncs the file again; without room commands are refused `full` and service returns; and on a good disk everything that
-// had been answered is there.
+// The store on a disk that fails: strace lets the N-th write or sync of some of the engine's files fail, in turn for every N,
+// and the same load as for the write log goes on as long as it can. After a sync that failed the process ends, or leaves that
+// file alone for good, where what it holds is elsewhere still; without room commands are refused `full` and service returns;
+// and on a good disk everything that had been answered is there.
 
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { engineRow } from '../writelog/engines.ts';
 import type { Job, Verdict } from '../writelog/judge.ts';
 import type { Mark } from '../writelog/marks.ts';
+import { planting } from '../writelog/replay.ts';
 
 export interface Fault {
-  readonly call: 'fdatasync' | 'fsync' | 'pwrite64' | 'writev';
+  readonly call: 'fdatasync' | 'fsync' | 'pwrite64' | 'writev' | 'write' | 'rename' | 'openat';
   /** What strace makes of the call: an error, or fewer octets than were given. */
   readonly inject: string;
+  /** Which files: a key of the engine's row in `disks`. */
+  readonly files: string;
   /** What the process must do: end, or go on (unless it had not begun). `either`: one call is several things. */
   readonly must: 'end' | 'goOn' | 'either';
   /** It goes on failing so many times: room does not come back at once. */
   readonly times: number;
 }
 
-export const faults: readonly Fault[] = [
-  { call: 'fdatasync', inject: 'error=EIO', must: 'end', times: 1 },
-  { call: 'fdatasync', inject: 'error=ENOSPC', must: 'end', times: 1 },
-  { call: 'fdatasync', inject: 'error=EDQUOT', must: 'end', times: 1 },
-  { call: 'fsync', inject: 'error=EIO', must: 'end', times: 1 },
-  { call: 'writev', inject: 'error=EIO', must: 'end', times: 1 },
-  { call: 'writev', inject: 'error=ENOSPC', must: 'goOn', times: 3 },
-  { call: 'writev', inject: 'retval=4096', must: 'end', times: 1 },
-  { call: 'pwrite64', inject: 'error=EIO', must: 'end', times: 1 },
-  // a page was refused, or the meta page, which is a sync
-  { call: 'pwrite64', inject: 'error=ENOSPC', must: 'either', times: 1 },
-  { call: 'pwrite64', inject: 'retval=64', must: 'end', times: 1 },
-];
+/** What can fail of an engine. */
+interface DiskRow {
+  /** Paths below the data folder, which need not be there yet; null: every call of the process. */
+  readonly files: Readonly<Record<string, readonly string[] | null>>;
+  readonly faults: readonly Fault[];
+  /** How many commands the load has, so that it meets them. */
+  readonly commands: number;
+}
+
+const fault = (files: string, call: Fault['call'], inject: string, must: Fault['must'], times = 1): Fault => ({ call, inject, files, must, times });
+/** Of the numbers that the library gives out in a load. */
+const numbered = (spell: (number: string) => string): string[] => Array.from({ length: 300 }, (_, i) => `mail.lsm/${spell(`${i + 1}`.padStart(6, '0'))}`);
+
+export const disks: Readonly<Record<string, DiskRow>> = {
+  lmdb: {
+    // the file is begun under another name: only fsync is used of that
+    files: { mail: ['mail.lmdb'], any: null },
+    faults: [
+      fault('mail', 'fdatasync', 'error=EIO', 'end'),
+      fault('mail', 'fdatasync', 'error=ENOSPC', 'end'),
+      fault('mail', 'fdatasync', 'error=EDQUOT', 'end'),
+      fault('any', 'fsync', 'error=EIO', 'end'),
+      fault('mail', 'writev', 'error=EIO', 'end'),
+      fault('mail', 'writev', 'error=ENOSPC', 'goOn', 3),
+      fault('mail', 'writev', 'retval=4096', 'end'),
+      fault('mail', 'pwrite64', 'error=EIO', 'end'),
+      // a page was refused, or the meta page, which is a sync
+      fault('mail', 'pwrite64', 'error=ENOSPC', 'either'),
+      fault('mail', 'pwrite64', 'retval=64', 'end'),
+    ],
+    commands: 40,
+  },
+  lsm: {
+    files: {
+      log: numbered((number) => `${number}.log`),
+      table: numbered((number) => `${number}.sst`),
+      manifest: numbered((number) => `MANIFEST-${number}`),
+      // what is written under another name first: CURRENT, and the options
+      aside: [...numbered((number) => `${number}.dbtmp`), ...numbered((number) => `OPTIONS-${number}.dbtmp`)],
+      folder: ['mail.lsm'],
+    },
+    faults: [
+      fault('log', 'write', 'error=EIO', 'end'),
+      // a part of it may be there: only a start can tell
+      fault('log', 'write', 'error=ENOSPC', 'end'),
+      fault('log', 'fdatasync', 'error=EIO', 'end'),
+      fault('log', 'fdatasync', 'error=ENOSPC', 'end'),
+      fault('log', 'fdatasync', 'error=EDQUOT', 'end'),
+      fault('log', 'openat', 'error=ENOSPC', 'either'),
+      // Threads write these. What a flush holds is in the log, what a merge holds in the tables before it: the next commit
+      // is told, if there is one. Without room the library tries again by itself, into another file.
+      fault('table', 'write', 'error=EIO', 'either'),
+      fault('table', 'write', 'error=ENOSPC', 'either', 2),
+      fault('table', 'fdatasync', 'error=EIO', 'either'),
+      fault('table', 'fdatasync', 'error=ENOSPC', 'either'),
+      fault('table', 'openat', 'error=EMFILE', 'either'),
+      fault('manifest', 'write', 'error=EIO', 'either'),
+      fault('manifest', 'write', 'error=ENOSPC', 'either'),
+      fault('manifest', 'fdatasync', 'error=EIO', 'either'),
+      fault('aside', 'write', 'error=EIO', 'end'),
+      fault('aside', 'fdatasync', 'error=EIO', 'end'),
+      fault('aside', 'rename', 'error=EIO', 'end'),
+      // synced again for other names: what has lost its own by this is not used
+      fault('folder', 'fsync', 'error=EIO', 'either'),
+    ],
+    commands: 120,
+  },
+};
+
+function diskOf(engine: string): DiskRow {
+  const row = disks[engine];
+  if (row === undefined) throw new Error(`no faults of ${engine}: there are those of ${Object.keys(disks).join(', ')}`);
+  return row;
+}
 
 export interface Trial {
   readonly fault: Fault;
@@ -44,31 +107,37 @@ export interface Trial {
   readonly wrong: readonly string[];
 }
 
-export const named = ({ call, inject }: Fault): string => `${call} ${inject}`;
+export const named = ({ files, call, inject }: Fault): string => `${files}: ${call} ${inject}`;
 const bun = process.execPath;
 const writelog = join(import.meta.dirname, '../writelog');
-const traced = ['fdatasync', 'fsync', 'pwrite64', 'writev'];
 
 /** One load with one fault. `folder` is made, and removed. */
-export async function trial(engine: string, folder: string, fault: Fault, at: number, seed: number, commands = 40): Promise<Trial> {
+async function trial(engine: string, folder: string, fault: Fault, at: number, seed: number): Promise<Trial> {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const [data, marksFile, trace] = ['data', 'marks', 'trace'].map((name) => join(folder, name)) as [string, string, string];
+  const { files, commands } = diskOf(engine);
   const when = fault.times === 1 ? `${at}` : `${at}..${at + fault.times - 1}`;
-  // the file is begun under another name: only fsync is used of that
-  const only = fault.call === 'fsync' ? [] : ['-P', join(data, engineRow(engine).file)];
-  const strace = ['-f', '-y', '-s', '0', '-qq', '--seccomp-bpf', '-o', trace, '-e', `trace=${traced}`, '-e', 'signal=none', ...only];
+  const only = files[fault.files]?.flatMap((name) => ['-P', join(data, name)]) ?? [];
+  const calls = `trace=${[...new Set(['fdatasync', 'fsync', 'pwrite64', 'writev', 'write', fault.call])]}`;
+  const strace = ['-f', '-y', '-s', '0', '-qq', '--seccomp-bpf', '-o', trace, '-e', calls, '-e', 'signal=none', ...only];
   const inject = ['-e', `inject=${fault.call}:${fault.inject}:when=${when}`];
-  const { code, errors } = await ended('strace', [...strace, ...inject, bun, join(writelog, 'load.ts'), engine, data, marksFile, `${seed}`, `${commands}`]);
-  const calls = readFileSync(trace, 'utf8').split('\n');
-  const happened = calls.some((line) => line.includes('(INJECTED)'));
+  const load = [bun, '--preload', join(writelog, 'plant.ts'), join(writelog, 'load.ts'), engine, data, marksFile, `${seed}`, `${commands}`];
+  const { code, errors } = await ended(engine, 'strace', [...strace, ...inject, ...load]);
+  const lines = readFileSync(trace, 'utf8').split('\n');
+  const happened = lines.some((line) => line.includes('(INJECTED)'));
   const marks = linesOf(marksFile).map((line) => JSON.parse(line) as Mark);
-  const wrong = happened ? [...(fault.must === 'goOn' ? wentOn(marks, code) : fault.must === 'end' ? endedWell(code, errors) : []), ...silent(calls)] : [];
+  const wrong = happened ? [...wrongEnd(fault, marks, code, errors), ...(fault.files === 'folder' ? [] : silent(lines, fault.must === 'end'))] : [];
   if (!happened && code !== 0) wrong.push(`without the fault the load ended with ${code}: ${errors}`);
   wrong.push(...(await judged(engine, data, marksFile, marks.length)));
   rmSync(folder, { recursive: true, force: true });
   const refused = marks.filter((mark) => 'done' in mark && mark.refused === 'full').length;
   return { fault, at, seed, happened, refused, wrong };
+}
+
+function wrongEnd({ must }: Fault, marks: readonly Mark[], code: number, errors: string): string[] {
+  if (must === 'goOn') return wentOn(marks, code);
+  return must === 'end' || code !== 0 ? endedWell(code, errors) : [];
 }
 
 const linesOf = (file: string): string[] => {
@@ -95,14 +164,17 @@ function wentOn(marks: readonly Mark[], code: number): string[] {
 }
 
 /**
- * After a sync that failed nothing is written to the file, nor synced. A write of the meta page is a sync: when that fails,
- * LMDB puts back what was there, so that nobody reads the new one from memory. That is one write of the same place.
+ * After a sync that failed its file is neither written nor synced again; where the process must end (`all`), no file is. A write of
+ * LMDB's meta page is a sync: when that fails, LMDB puts back what was there, so that nobody reads the new one from memory.
+ * That is one write of the same place.
  */
-export function silent(calls: readonly string[]): string[] {
+export function silent(calls: readonly string[], all: boolean): string[] {
   const at = calls.findIndex((line) => /(fdatasync|fsync)\(.*INJECTED/.test(line) || /pwrite64\(.*, 128, \d+\) = .*INJECTED/.test(line));
   if (at < 0) return [];
+  const file = /\(\d+<([^>]*)>/.exec(calls[at] as string)?.[1];
   const back = /pwrite64\(.*(, 128, \d+\))/.exec(calls[at] as string)?.[1];
-  const later = calls.slice(at + 1).filter((line) => /\b(fdatasync|fsync|pwrite64|writev)\(/.test(line));
+  const writes = /\b(fdatasync|fsync|pwrite64|writev|write)\(\d+<[^>]*\/mail\.l/;
+  const later = calls.slice(at + 1).filter((line) => writes.test(line) && (all || line.includes(`<${file}>`)));
   if (back !== undefined && later[0]?.includes(back)) later.shift();
   return later.length === 0 ? [] : [`after a sync that failed: ${later[0]} (and ${later.length - 1} more)`];
 }
@@ -111,13 +183,14 @@ export function silent(calls: readonly string[]): string[] {
 async function judged(engine: string, folder: string, marksFile: string, marks: number): Promise<readonly string[]> {
   if (marks === 0) return [];
   const job: Job = { folder, marks, deep: true };
-  const { code, output, errors } = await ended(bun, [join(writelog, 'judge.ts'), engine, marksFile], `${JSON.stringify(job)}\n`);
+  const words = ['--preload', join(writelog, 'plant.ts'), join(writelog, 'judge.ts'), engine, marksFile];
+  const { code, output, errors } = await ended(engine, bun, words, `${JSON.stringify(job)}\n`);
   if (code !== 0) return [`the judge ended with ${code}: ${errors}`];
   return (JSON.parse(output) as Verdict).wrong;
 }
 
-function ended(file: string, args: readonly string[], input = ''): Promise<{ code: number; output: string; errors: string }> {
-  const child = spawn(file, args, { stdio: 'pipe' });
+function ended(engine: string, file: string, args: readonly string[], input = ''): Promise<{ code: number; output: string; errors: string }> {
+  const child = spawn(file, args, { env: planting(engine), stdio: 'pipe' });
   let output = '';
   let errors = '';
   child.stdout.on('data', (text: Buffer) => (output += text.toString()));
@@ -141,6 +214,7 @@ export interface Swept {
 /** Every fault at each of `places` (until there is no such call), with two loads, since strace counts the calls of each thread. */
 export async function sweep(engine: string, folder: string, places: Iterable<number>, seed: number): Promise<Swept> {
   const ends = new Map<Fault, number>();
+  const { faults } = diskOf(engine);
   const todo = [...places].flatMap((at) => faults.flatMap((fault) => [seed, seed + 1].map((s) => ({ fault, at, seed: s }))));
   const bad: Trial[] = [];
   let trials = 0;

@@ -32,8 +32,8 @@ interface Renaming {
   /** The folder of `drop`, where it is another. */
   readonly other?: string;
 }
-/** Octets of files and targets of links by their path. */
-export type Image = ReadonlyMap<string, Buffer | string>;
+/** Octets of files, targets of links, and sizes of files that hold nothing, by their path. */
+export type Image = ReadonlyMap<string, Buffer | string | number>;
 
 export class Disk {
   private readonly files = new Map<string, File>();
@@ -41,8 +41,12 @@ export class Disk {
   private names: Renaming[] = [];
   private readonly rule: 'posix' | 'linux';
 
-  constructor(rule: 'posix' | 'linux') {
+  private readonly hollow: RegExp;
+
+  /** `hollow`: files in which only their size is kept. */
+  constructor(rule: 'posix' | 'linux', hollow: RegExp) {
     this.rule = rule;
+    this.hollow = hollow;
   }
 
   /** Is nothing left to chance, other than in the files of `but`? */
@@ -116,12 +120,12 @@ export class Disk {
 
   /** Everything that was written. */
   all(): Image {
-    return image(this.files, (file) => ({ keep: file.pending, size: null, fill: 0 }));
+    return this.image(this.files, (file) => ({ keep: file.pending, size: null, fill: 0 }));
   }
 
   /** Only what was synced. */
   least(): Image {
-    return image(this.durable, (file) => ({ keep: file.pending.filter((change) => change.sure), size: file.size, fill: 0 }));
+    return this.image(this.durable, (file) => ({ keep: file.pending.filter((change) => change.sure), size: file.size, fill: 0 }));
   }
 
   /** Something between. */
@@ -129,7 +133,13 @@ export class Disk {
     const names = new Map(this.durable);
     const keep = random.pick([0.1, 0.5, 0.9, 1]);
     for (const renaming of this.names) if (random.chance(keep)) rename(names, renaming);
-    return image(names, (file) => choose(file, random));
+    return this.image(names, (file) => choose(file, random));
+  }
+
+  private image(names: ReadonlyMap<string, File>, chosen: (file: File) => Choice): Image {
+    const out = new Map<string, Buffer | string | number>();
+    for (const [path, file] of names) out.set(path, file.link ?? (this.hollow.test(path) ? sizeOf(file, chosen(file)) : octetsOf(file, chosen(file))));
+    return out;
   }
 }
 
@@ -151,21 +161,17 @@ interface Choice {
   readonly fill: number;
 }
 
-function image(names: ReadonlyMap<string, File>, chosen: (file: File) => Choice): Image {
-  const out = new Map<string, Buffer | string>();
-  for (const [path, file] of names) {
-    if (file.link !== undefined) out.set(path, file.link);
-    if (file.link !== undefined) continue;
-    const { keep, size, fill } = chosen(file);
-    const copy: File = { durable: Buffer.alloc(Math.max(file.durable.length, 1), 0), size: file.size, pending: [] };
-    file.durable.copy(copy.durable, 0, 0, file.size);
-    if (size !== null && size > copy.size) grow(copy, size, fill);
-    for (const { at, data } of keep) put(copy, at, data);
-    if (size !== null) grow(copy, size, fill);
-    out.set(path, copy.durable.subarray(0, copy.size));
-  }
-  return out;
+function octetsOf(file: File, { keep, size, fill }: Choice): Buffer {
+  const copy: File = { durable: Buffer.alloc(Math.max(file.durable.length, 1), 0), size: file.size, pending: [] };
+  file.durable.copy(copy.durable, 0, 0, file.size);
+  if (size !== null && size > copy.size) grow(copy, size, fill);
+  for (const { at, data } of keep) put(copy, at, data);
+  if (size !== null) grow(copy, size, fill);
+  return copy.durable.subarray(0, copy.size);
 }
+
+const sizeOf = (file: File, { keep, size }: Choice): number =>
+  size ?? keep.reduce((most, { at, data }) => (data === null ? at : Math.max(most, at + data.length)), file.size);
 
 function put(file: File, at: number, data: Buffer | null): void {
   if (data === null || file.size < at + data.length) grow(file, at + (data?.length ?? 0), 0);

@@ -285,7 +285,20 @@ class Operator {
     if (!row) return;
     const outcome = this.random.pick(['done', 'later', 'later', 'failed'] as const);
     const code = `4.0.${this.random.below(9)}`;
-    const result = { queue, n, outcome, due: Date.now() - 1, warned: false, attempted: true, code, error: 'no', host: 'mx.test' };
+    const result = {
+      queue,
+      n,
+      outcome,
+      due: Date.now() - 1,
+      warned: false,
+      attempted: true,
+      code,
+      error: 'no',
+      host: 'mx.test',
+      event: 'deferred' as const,
+      ip: '',
+      tls: '',
+    };
     const bounce = contentOfParts(Buffer.from(`Subject: bounce ${this.random.next()}\r\n\r\n`), this.random.octets(900));
     const mails = outcome === 'failed' ? [mailOf(bounce, [[shared, 'INBOX']])] : [];
     await this.load.ask('reportQueue', { outcomes: [result], mails }, [`q/${name}`], () => {
@@ -351,7 +364,7 @@ const load = new Load(local<P['calls'], P['events']>(running), engine, say, () =
 const operator = new Operator(load, new Random(random.next()));
 /** A full disk is for a while. */
 const applied = async (): Promise<void> => {
-  for (let tries = 0; !(await operator.apply()); ) if (++tries === 100) throw new Error('service does not return');
+  for (let tries = 0; !(await operator.apply()); await Bun.sleep(100)) if (++tries === 150) throw new Error('service does not return');
 };
 await applied();
 engine.refresh();

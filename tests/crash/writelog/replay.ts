@@ -14,6 +14,7 @@ import {
   readlinkSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -41,7 +42,7 @@ export interface Point {
 export interface Bad extends Point {
   readonly wrong: readonly string[];
 }
-export interface Outcome {
+interface Outcome {
   /** Distinct states, by the octets of the files that matter. */
   readonly states: number;
   /** States judged: some of them at several moments, when more had been answered. */
@@ -66,11 +67,16 @@ const here = import.meta.dirname;
 /** A folder for a recording: in memory, where a sync costs nothing. */
 export const freshFolder = (): string => mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'writelog-'));
 
+/** What loads and judges of an engine have in their environment, for plant.ts. */
+export const planting = (engine: string, plant: object = {}): NodeJS.ProcessEnv => ({
+  ...process.env,
+  MAILSITE_PLANT: JSON.stringify({ ...engineRow(engine).small, ...plant }),
+});
+
 /** Runs the load under strace: its first half kills itself in the middle, the second goes on with the same files. */
 export async function record(engine: string, folder: string, seed: number, commands: number, plant?: object): Promise<Recorded> {
-  const preload = plant === undefined ? [] : ['--preload', join(here, 'plant.ts')];
-  const load = [bun, ...preload, join(here, 'load.ts'), engine, join(folder, 'data'), join(folder, 'marks')];
-  const env = { ...process.env, MAILSITE_PLANT: JSON.stringify(plant ?? {}) };
+  const load = [bun, '--preload', join(here, 'plant.ts'), join(here, 'load.ts'), engine, join(folder, 'data'), join(folder, 'marks')];
+  const env = planting(engine, plant);
   const lives = [`${seed} ${Math.ceil(commands / 2)} kill`, `${seed + 1} ${Math.floor(commands / 2)} end`];
   const script = `${lives.map((life) => `${load.map((word) => `'${word}'`).join(' ')} ${life}`).join('; ')}; code=$?; exit $code`;
   const { code, errors } = await ended(spawn(...command(straced(join(folder, 'trace'), ['sh', '-c', script])), { env, stdio: ['ignore', 'inherit', 'pipe'] }));
@@ -83,7 +89,7 @@ export async function record(engine: string, folder: string, seed: number, comma
 /** The recording is whole: its events make the files that the load left. */
 function compareFiles({ engine, events, folder }: Recorded): void {
   const row = engineRow(engine);
-  const disk = new Disk(row.names);
+  const disk = new Disk(row.names, row.hollow);
   for (const event of events) disk.apply(event);
   const wanted = disk.all();
   const data = join(folder, 'data');
@@ -91,8 +97,8 @@ function compareFiles({ engine, events, folder }: Recorded): void {
   const files = found.filter((path) => !row.mapped.test(path) && !lstatSync(path).isDirectory());
   for (const path of files) {
     const octets = wanted.get(path);
-    const is = lstatSync(path).isSymbolicLink() ? readlinkSync(path) : readFileSync(path);
-    if (octets === undefined || Buffer.compare(Buffer.from(octets), Buffer.from(is)) !== 0) throw new Error(`${path} is not what its events make of it`);
+    const is = lstatSync(path).isSymbolicLink() ? readlinkSync(path) : typeof octets === 'number' ? lstatSync(path).size : readFileSync(path);
+    if (octets === undefined || Bun.deepEquals(octets, is) === false) throw new Error(`${path} is not what its events make of it`);
   }
   for (const path of wanted.keys()) if (!row.mapped.test(path) && !files.includes(path)) throw new Error(`${path} is not there, and no event removed it`);
 }
@@ -159,7 +165,7 @@ const maxRounds = 200;
 function* draw({ events, engine }: Recorded, { seed, only }: ReplayOptions, more: () => boolean): Generator<State> {
   const row = engineRow(engine);
   for (let round = 0; round < maxRounds && (round < 1 || more()); round++) {
-    const disk = new Disk(row.names);
+    const disk = new Disk(row.names, row.hollow);
     let marks = 0;
     for (const [i, event] of events.entries()) {
       disk.apply(event);
@@ -181,7 +187,7 @@ function* draw({ events, engine }: Recorded, { seed, only }: ReplayOptions, more
 function hashOf(image: Image, but: RegExp): bigint {
   let hash = 0n;
   for (const [path, octets] of [...image].filter(([name]) => !but.test(name)).sort(([a], [b]) => (a < b ? -1 : 1)))
-    hash = Bun.hash.wyhash(octets, Bun.hash.wyhash(path, hash) as bigint) as bigint;
+    hash = Bun.hash.wyhash(typeof octets === 'number' ? `${octets}` : octets, Bun.hash.wyhash(path, hash) as bigint) as bigint;
   return hash;
 }
 
@@ -214,7 +220,8 @@ class Judge {
       const file = join(folder, path.slice(data.length));
       mkdirSync(join(file, '..'), { recursive: true });
       if (typeof octets === 'string') symlinkSync(octets, file);
-      else writeFileSync(file, octets);
+      else writeFileSync(file, typeof octets === 'number' ? '' : octets);
+      if (typeof octets === 'number') truncateSync(file, octets);
     }
     if (this.child === null || this.jobs % 1_000 === 0) await this.start();
     const answer = new Promise<Verdict>((resolve) => (this.answered = resolve));
@@ -230,7 +237,8 @@ class Judge {
     await this.end();
     const { engine, folder } = this.recording;
     const errors = openSync(`${this.scratch}.errors`, 'w');
-    const child = spawn(bun, [join(here, 'judge.ts'), engine, join(folder, 'marks.read')], { stdio: ['pipe', 'pipe', errors] }) as Child;
+    const words = ['--preload', join(here, 'plant.ts'), join(here, 'judge.ts'), engine, join(folder, 'marks.read')];
+    const child = spawn(bun, words, { env: planting(engine), stdio: ['pipe', 'pipe', errors] }) as Child;
     closeSync(errors);
     child.stdin.on('error', () => {});
     createInterface({ input: child.stdout }).on('line', (line) => this.answered?.(JSON.parse(line) as Verdict));

@@ -1,9 +1,9 @@
 // The write log of an engine, replayed:
 //
-//   bun tests/crash/writelog/run.ts [--states 10000] [--engine lmdb] [--seed N] [--keep]
+//   bun tests/crash/writelog/run.ts [--states 10000] [--engine lmdb|lsm] [--seed N] [--plant JSON] [--keep]
 //
 // records what the engine writes and syncs during a mixed load, makes the states that a loss of power may leave at each
-// point of it, and judges each. One line tells the outcome; the exit code is 1 when any state is bad. What is needed to see a
+// point of it, and judges each. `--plant` breaks the engine (plant.ts). One line tells the outcome; the exit code is 1 when any state is bad. What is needed to see a
 // bad state again is kept, and a command for it is printed:
 //
 //   bun tests/crash/writelog/run.ts --from FOLDER --at EVENT.VARIANT [--engine lmdb] --seed N
@@ -41,9 +41,10 @@ for (const { wrong, ...point } of bad.slice(0, 5)) {
   process.stdout.write(`  again: bun tests/crash/writelog/run.ts --engine ${engine} --from ${folder} --at ${point.event}.${point.variant} --seed ${seed}\n`);
 }
 const { events, marks } = recording;
+const made = events.filter((event) => event.kind === 'create').length;
 const rate = Math.round(judged / seconds);
 process.stdout.write(
-  `write log of ${engine}, seed ${seed}: ${events.length - marks} writes, syncs and names, ${marks} marks; ${distinct} states at ${points} points, ${bad.length} bad (${judged} judged, ${seconds.toFixed(0)} s, ${rate}/s)\n`,
+  `write log of ${engine}, seed ${seed}: ${events.length - marks} writes, syncs and names, ${made} files made, ${marks} marks; ${distinct} states at ${points} points, ${bad.length} bad (${judged} judged, ${seconds.toFixed(0)} s, ${rate}/s)\n`,
 );
 if (bad.length === 0 && given.from === undefined && !given.keep) rmSync(folder, { recursive: true });
 const enough = given.at !== undefined || bad.length > 0 || distinct >= states;

@@ -161,6 +161,14 @@ test('list, show, verify and key tell what is there; without the key, sizes and 
   expect(mailsite(['snapshot', 'verify', '--from', place, '--deep', ...nobody]).out).toContain('every object has its hash; its key was not given.');
   const verified = jsonOf(mailsite(['snapshot', 'verify', '--from', place, '--deep', '--json', '--key', '-', ...nobody], { stdin: kit.toLowerCase() }));
   expect(verified).toMatchObject({ ok: true, proof: 'restored', problems: [] });
+  // away from a site a small one is built up in memory: nothing of it is on a disk
+  expect(mailsite(['snapshot', 'verify', '--from', place, '--deep', '--key', at('kit'), ...nobody], { env: { TMPDIR: at('nowhere') } }).out).toContain(
+    'restored, and every rule holds',
+  );
+  const all = jsonOf(mailsite(['snapshot', 'verify', '--from', place, '--all', '--deep', '--json', ...nobody]));
+  expect(all).toMatchObject({ ok: true, snapshots: 3, bad: [], proof: 'hashes' });
+  expect(onSite('verify', '--from', place, '--all').out).toMatch(/^Good: 3 snapshots, \d+ objects, .*: signed, and every object is there/);
+  expect(onSite('verify', '--from', place, '--all', '--at', first)).toEqual(misuse('--at does not go with --all'));
   expect(jsonOf(onSite('key', '--json'))).toMatchObject({ host: 'mail.example.test', identity: kit });
   expect(onSite('key').out).toContain(kit);
   expect(existsSync(at('nobody'))).toBe(false);
@@ -208,6 +216,26 @@ test('S1 S2: a restored site serves what was there: UIDs, flags, MODSEQ, passwor
     const own = jsonOf(mailsite(['snapshot', 'create', '--to', at('drill'), '--data', copy.data, '--json']));
     expect(own).toMatchObject({ kind: 'base', kit: expect.stringContaining(kit) });
   });
+});
+
+test('a drill looks as the site did, holds its queue and parks nowhere', async () => {
+  const data = at('rehearsed');
+  const parking = at('rehearsed.place');
+  expect(onSite('create', '--to', parking)).toMatchObject({ code: 0 });
+  await site.apply(document({ snapshots: { to: parking, everySeconds: 3_600 } }));
+  const { id } = jsonOf(onSite('create', '--to', at('rehearsed.tar'), '--json'));
+  await site.apply(document());
+  const said = mailsite(['snapshot', 'restore', '--drill', '--from', at('rehearsed.tar'), '--at', String(id), '--data', data, '--key', at('kit')]);
+  expect(said).toMatchObject({ code: 0, errors: [] });
+  expect(said.out).toContain('This is a drill: 1 message in its queue is held, and it parks nowhere. New mail that is given to it is sent.\n');
+  expect(mailsite(['check', '--deep', '--data', data])).toMatchObject({ code: 0, errors: [] });
+  const status = JSON.parse(mailsite(['status', '--json', '--data', data]).out);
+  expect(status).toMatchObject({ snapshots: null, queue: [{ domain: 'elsewhere.test', recipients: 1, nextAttempt: Date.UTC(9999, 11, 31) }] });
+  await withSite(data, async (copy) => {
+    await Bun.sleep(1_500);
+    expect((await copy.status()).queue).toMatchObject([{ recipients: 1, nextAttempt: Date.UTC(9999, 11, 31) }]);
+  });
+  expect(onSite('restore', '--from', place, '--only', 'alice@example.test', '--drill')).toEqual(misuse('--drill does not go with --only'));
 });
 
 test.skipIf(Bun.which('script') === null)('on a terminal it asks for the kit, and takes the whole page', () => {
@@ -296,9 +324,12 @@ test('damage is found, with and without the key, and nothing comes of it', () =>
   expect(verified.errors[0]).toMatch(/^mailsite: damaged: objects\/.* is not what its name says$/);
   const restored = mailsite(['snapshot', 'restore', '--from', torn, '--key', at('kit'), '--data', at('torn.data')]);
   expect(restored).toMatchObject(failure('the snapshot is damaged or its key is another: objects/'));
+  const every = mailsite(['snapshot', 'verify', '--all', '--deep', '--from', torn, '--data', at('nobody')]);
+  expect(every).toMatchObject({ code: 1, out: expect.stringMatching(/^Not good: 3 snapshots of 3 snapshots/) });
+  expect(every.errors).toHaveLength(3);
   for (const object of objects) rmSync(object);
   expect(mailsite(['snapshot', 'verify', '--from', torn, '--data', at('nobody')])).toMatchObject({ code: 1, out: '' });
-  const manifest = readdirSync(join(torn, 'manifests'), { recursive: true, encoding: 'utf8' }).find((name) => /\d{16}$/.test(name)) as string;
+  const manifest = readdirSync(join(torn, 'manifests'), { recursive: true, encoding: 'utf8' }).find((name) => /\/\d{16}$/.test(name)) as string;
   writeFileSync(join(torn, 'manifests', manifest), readFileSync(join(torn, 'manifests', manifest), 'utf8').replace('"epoch":1', '"epoch":7'));
   const listed = mailsite(['snapshot', 'list', '--from', torn, '--data', at('nobody')]);
   expect(listed).toMatchObject({ code: 1, errors: [`mailsite: damaged: manifests/${manifest} has a signature that does not hold`] });

@@ -22,6 +22,9 @@ test('mail, quota and the queue by destination: how many, how old, when next, an
     code: '4.4.1',
     error: 'timed out',
     host: 'mx.far.test',
+    event: 'deferred',
+    ip: '192.0.2.5',
+    tls: '',
   } as const;
   await store.ok('reportQueue', { outcomes: far.map(({ queue, n }) => ({ ...outcome, queue, n })), mails: [] });
 
@@ -59,6 +62,11 @@ test('where the site parks itself, how far that is, and what is wrong with it', 
   expect(Bun.stripANSI(draw(look(store.engine, on, null, parking), world.time))).toContain(
     'snapshots  /backup, the newest 15 s old; mailsite snapshot key prints the recovery kit\n',
   );
+  const saying = (lastGood: { takenAt: number; commit: number } | null): string =>
+    Bun.stripANSI(draw(look(store.engine, on, null, { ...parking, lastGood }), world.time));
+  expect(saying({ takenAt: parking.takenAt, commit: 3 })).toContain('snapshots  /backup, the newest 15 s old;');
+  expect(saying({ takenAt: world.time - 7_200_000, commit: 2 })).toContain('the newest 15 s old, but not whole: the last good one 2 h old;');
+  expect(saying(null)).toContain('the newest 15 s old, but not whole: none of the last is;');
   const broken = { ...parking, takenAt: null, commit: null, problem: 'it does not answer' };
   expect(Bun.stripANSI(draw(look(store.engine, on, null, broken), world.time))).toContain('snapshots  /backup, it does not answer;');
 });

@@ -35,6 +35,7 @@ describe('what the program is', () => {
     [['constructor'], 'mailsite: there is no verb "constructor"; mailsite help tells what there is'],
     [['status', '--deep'], 'mailsite: there is no option --deep here; mailsite help tells what there is'],
     [['apply'], 'mailsite: apply needs FILE; mailsite help tells what there is'],
+    [['dns', 'look'], 'mailsite: dns takes records or check, not "look"; mailsite help tells what there is'],
     [['status', 'x'], 'mailsite: status does not take "x"; mailsite help tells what there is'],
   ])('%j is wrong use: exit code 2 and one line', (argv, line) => {
     expect(mailsite(argv)).toEqual({ code: 2, out: '', errors: [line] });
@@ -104,6 +105,27 @@ describe('a site that does not run', () => {
       ],
     };
     expect(apply(more).out).toContain('Rev 2 of mail.example.test is in force: account bob@example.test added, account alice@example.test changed.');
+  });
+
+  test('dns records prints a zone, with the keys to come; of domains that it has only', () => {
+    const { code, out } = mailsite(['dns', 'records', '--data', data, '--address', '192.0.2.4']);
+    expect(code).toBe(0);
+    expect(out).toContain('\nmail.example.test. 3600 IN A 192.0.2.4\n');
+    expect(out).toContain('; required: its keys are made when the site runs: start it, and ask again\n; s1._domainkey.example.test. 3600 IN TXT …\n');
+    const rows = JSON.parse(mailsite(['dns', 'records', '--data', data, '--json']).out) as object[];
+    expect(rows).toContainEqual({
+      domain: 'example.test',
+      name: 'example.test',
+      type: 'MX',
+      values: ['10 mail.example.test'],
+      level: 'required',
+      why: 'where mail for the domain goes',
+    });
+    expect(mailsite(['dns', 'records', '--data', data, '--domain', 'x.test'])).toMatchObject({
+      code: 1,
+      errors: [expect.stringContaining('x.test is no domain of this site')],
+    });
+    expect(mailsite(['dns', 'check', '--data', data, '--address', 'here'])).toMatchObject({ code: 2 });
   });
 
   test('status shows it; no password and no hash is shown', () => {

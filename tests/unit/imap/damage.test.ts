@@ -1,12 +1,12 @@
 // Damage harms what it touches and nothing else: over real sessions, with the store, IMAP and SMTP as they are.
 
 import { beforeEach, expect, test } from 'vitest';
-import type { MemoryEngine } from '../../../storage/engines/memory.ts';
 import { encodeKey, type Key } from '../../../storage/rows.ts';
 import { contentOf } from '../../../protocols/mime/intake.ts';
 import type { TableName } from '../../../storage/schema.ts';
 import { mailboxByName, page, queued } from '../../../storage/views.ts';
 import { deliver, type House, house, message } from './house.ts';
+import type { Engine } from '../../../storage/engine.ts';
 
 let h: House;
 let inbox: number;
@@ -15,11 +15,11 @@ beforeEach(async () => {
   inbox = mailboxByName(h.engine, h.account(), 'INBOX')?.id ?? 0;
 });
 
-function flip<N extends TableName>(table: N, key: Key<N>): void {
+async function flip<N extends TableName>(table: N, key: Key<N>): Promise<void> {
   const name = encodeKey(table, key);
   const stored = Uint8Array.from(h.engine.get(name) as Uint8Array);
   stored[stored.length - 1] = (stored.at(-1) as number) ^ 16;
-  (h.engine as MemoryEngine).rows.apply([[name, stored]]);
+  await (h.engine as Engine).commit([[name, stored]]);
 }
 const blobOf = (uid: number): number => page(h.engine, inbox, Math.floor(uid / 32)).find((e) => e.uid === uid)?.blob ?? 0;
 const lines = (text: string, pattern: RegExp): string[] => text.split('\r\n').filter((line) => pattern.test(line));
@@ -29,7 +29,7 @@ test('FETCH tells all but the message whose info is damaged, says so, and the se
     h,
     ['one', 'two', 'three'].map((subject) => message(subject)),
   );
-  flip('info', { blob: blobOf(2) });
+  await flip('info', { blob: blobOf(2) });
   const c = await h.dial().login();
   await c.say('SELECT INBOX');
   const reply = await c.say('FETCH 1:3 (FLAGS ENVELOPE)');
@@ -48,7 +48,7 @@ test('FETCH tells all but the body that does not open', async () => {
     ['one', 'two', 'three'].map((subject) => message(subject, 'a long and even line of text\r\n'.repeat(400))),
   );
   const name = encodeKey('chunk', { blob: blobOf(2), n: 1 });
-  (h.engine as MemoryEngine).rows.apply([[name, new Uint8Array([1, 2, 3])]]);
+  await (h.engine as Engine).commit([[name, new Uint8Array([1, 2, 3])]]);
   const c = await h.dial().login();
   await c.say('SELECT INBOX');
   const reply = await c.say('FETCH 1:3 (UID BODY.PEEK[TEXT]<0.10>)');
@@ -63,7 +63,7 @@ test('a damaged page hides its messages and no others', async () => {
     h,
     Array.from({ length: 40 }, (_, i) => message(`m${i}`)),
   );
-  flip('page', { mailbox: inbox, page: 0 });
+  await flip('page', { mailbox: inbox, page: 0 });
   const c = await h.dial().login();
   expect(await c.say('SELECT INBOX')).toMatch(/\* 9 EXISTS/); // 32 to 40
   expect(lines(await c.say('UID FETCH 1:* (FLAGS)'), /FETCH/).length).toBe(9);
@@ -83,7 +83,7 @@ test.each([
   await deliver(h, [message('one')]);
   const c = await h.dial().login();
   await c.say('SELECT INBOX');
-  flip(table, keyOf() as never);
+  await flip(table, keyOf() as never);
   for (const command of ['STATUS INBOX (MESSAGES)', 'STORE 1 +FLAGS (\\Seen)', 'COPY 1 Archive', 'EXPUNGE', 'LIST "" *', 'SELECT INBOX', 'NOOP']) {
     expect(await c.say(command), command).toMatch(/t\d+ (OK|NO)/);
   }
@@ -99,9 +99,9 @@ test('SEARCH and LIST leave out what is damaged, and find the rest', async () =>
     h,
     ['one', 'two', 'three'].map((subject) => message(subject)),
   );
-  flip('info', { blob: blobOf(2) });
+  await flip('info', { blob: blobOf(2) });
   const broken = mailboxByName(h.engine, h.account(), 'Archive')?.id ?? 0;
-  flip('mailbox', { account: h.account(), mailbox: broken });
+  await flip('mailbox', { account: h.account(), mailbox: broken });
   const c = await h.dial().login();
   await c.say('SELECT INBOX');
   expect(await c.say('SEARCH FROM ann')).toMatch(/\* SEARCH 1 (2 )?3\r\n[\s\S]* OK/);
@@ -126,9 +126,10 @@ test('a recipient whose row is damaged holds up no other', async () => {
     eightBit: false,
     skip: 0,
     account: 0,
+    origin: { session: '', ip: '', helo: 'client.test', tls: '', named: [] },
   } as const;
   await h.store.ask('deliver', { now, expiryMs: 1_000, mails: [mail] });
-  flip('queueRecipient', { queue: 1, n: 0 });
+  await flip('queueRecipient', { queue: 1, n: 0 });
   const claimed = await h.store.ask('claimQueue', { now, leaseMs: 1_000, limit: 10, skipDomains: [] });
   expect(claimed).toMatchObject({ due: [{ queue: 1, n: 1, domain: 'two.test' }] });
   expect(queued(h.engine, 1)?.recipients.map((r) => r.n)).toEqual([1]);
@@ -141,7 +142,7 @@ test('the store refuses a command that meets damage, whole, and goes on', async 
     'INBOX',
     8,
   );
-  flip('blob', { blob: blobOf(1) });
+  await flip('blob', { blob: blobOf(1) });
   const ask = { account: h.account(), mailbox: inbox, uids: [1, 2] };
   expect(await h.store.ask('expunge', ask)).toMatchObject({ refused: 'damaged' });
   expect(await h.store.ask('expunge', { ...ask, uids: [2, 2] })).toMatchObject({ expunged: [2, 2] });

@@ -9,11 +9,11 @@ import { contentOf } from '../../../protocols/mime/intake.ts';
 import type { ListenerKind, Site, WorkProtocol } from '../../../protocols/site.ts';
 import { storage } from '../../../storage/actor.ts';
 import type { Engine } from '../../../storage/engine.ts';
-import { memoryEngine } from '../../../storage/engines/memory.ts';
 import type { StoreProtocol } from '../../../storage/messages.ts';
 import { accountByAddress } from '../../../storage/views.ts';
 import type { Transport } from '../../dialogs/run.ts';
 import { type MemoryEnd, memoryPair } from './pair.ts';
+import { freshEngine } from '../engine.ts';
 
 export const fakeHash = (password: string): string => `$2b$10$${Buffer.from(password).toString('hex').padEnd(53, '0').slice(0, 53)}`;
 
@@ -54,7 +54,8 @@ const documentOf = (more: object): string =>
     ...more,
   });
 
-export async function house(engine: Engine = memoryEngine()): Promise<House> {
+export async function house(given?: Engine): Promise<House> {
+  const engine = given ?? (await freshEngine());
   const real = realWorld(() => {});
   // A wrong password costs a second; not here
   const world: World = { ...real, sleep: (ms) => (ms === 0 ? new Promise((done) => setImmediate(done)) : real.sleep(Math.min(ms, 5))) };
@@ -91,6 +92,7 @@ async function edgeOf(
       view: engine,
       changes,
       work,
+      refused: () => {},
       plaintextOnLoopback: true,
       store: { on: store.on, ask: (kind, message) => (h.ask ?? store.ask)(kind, message) },
     },
@@ -160,7 +162,7 @@ export class Client {
 
   /** Everything heard up to and with the first line that matches. Throws when it does not come. */
   async until(pattern: RegExp): Promise<string> {
-    for (const end = Date.now() + 5_000; ; ) {
+    for (const end = Date.now() + 20_000; ; ) {
       const match = pattern.exec(this.rest);
       if (match) {
         const at = this.rest.indexOf('\n', match.index + match[0].length - 1) + 1 || this.rest.length;

@@ -4,9 +4,9 @@ import { expect, test } from 'vitest';
 import { limits } from '../../../actors/limits.ts';
 import { encodeKey } from '../../../storage/rows.ts';
 import type { Engine } from '../../../storage/engine.ts';
-import { memoryEngine } from '../../../storage/engines/memory.ts';
 import { intakeMemory } from '../../../protocols/mime/memory.ts';
 import { type Client, type House, house } from './house.ts';
+import { freshEngine } from '../engine.ts';
 
 const MiB = 1024 * 1024;
 const field = `X-Long: ${'y'.repeat(990)}\r\n`;
@@ -15,7 +15,7 @@ const chunkTag = encodeKey('chunk', { blob: 1, n: 0 })[0];
 
 /** A site that counts the chunks which are read. */
 async function counting(): Promise<{ h: House; c: Client; read: () => number }> {
-  const engine = memoryEngine();
+  const engine = await freshEngine();
   let chunks = 0;
   const count = (key: Uint8Array): void => void (chunks += key[0] === chunkTag ? 1 : 0);
   const counted = new Proxy(engine, {

@@ -33,6 +33,7 @@ function message(text: string, more: Partial<Outgoing> = {}): Outgoing {
     envid: '',
     body,
     sevenBit: () => null,
+    signature: async () => new Uint8Array(0),
     ...more,
   };
 }

@@ -5,25 +5,45 @@ import { expect, test } from 'vitest';
 import { LinkLost } from '../../../actors/actor.ts';
 import { controlRole } from '../../../protocols/control.ts';
 import type { Site } from '../../../protocols/site.ts';
-import { certificate } from '../../../storage/views.ts';
+import { certificate, dkimKeys as keysOf } from '../../../storage/views.ts';
+import { dkimKeys } from '../../sim/dkimkeys.ts';
 import { type House, house } from './house.ts';
 import { sink } from './sink.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
-/** A house whose work process makes certificates that tell when they were made. */
-async function controlled(lost = 0): Promise<House & { made: string[] }> {
-  const h = await house();
+interface Controlled extends House {
+  readonly made: string[];
+  readonly keysMade: number[];
+  /** One kind of work is not done from now on. */
+  fail(kind: string | null): void;
+  failed(): number;
+}
+
+/** A house whose work process makes certificates that tell when they were made, and always the same signing keys. */
+async function controlled(lost = 0, rows: Parameters<typeof house>[0] = {}): Promise<Controlled> {
+  const h = await house(rows);
   const made: string[] = [];
-  const ask = async (_kind: string, { host }: { host: string }): Promise<object> => {
+  const keysMade: number[] = [];
+  let failing: string | null = null;
+  let failed = 0;
+  const ask = async (kind: string, { host = '' }: { host?: string }): Promise<object> => {
     if (lost-- > 0) throw new LinkLost('work');
+    if (kind === failing) {
+      failed++;
+      throw new LinkLost('work');
+    }
+    if (kind === 'makeDkimKeys') {
+      keysMade.push(h.world.now());
+      return dkimKeys;
+    }
     made.push(host);
     return { certificatePem: `certificate ${made.length}`, keyPem: 'key' };
   };
   const site: Site = { ...h.site, work: { ask: ask as unknown as Site['work']['ask'], on: () => () => {} } };
   void controlRole(site, () => [{ address: '10.0.0.53', port: 53 }]);
-  return { ...h, made };
+  return { ...h, made, keysMade, fail: (kind) => void (failing = kind), failed: () => failed };
 }
 
 test('the host of the document has a self-signed certificate, made once', async () => {
@@ -73,4 +93,34 @@ test('mail is looked up at the resolvers of the machine when the document names 
   await h.submit({});
   await h.world.until(() => host.mails.length === 1, 60_000);
   expect([...asked]).toEqual(['10.0.0.53']);
+});
+
+test('every domain has an RSA and an Ed25519 key, alias domains too, made once and never again', async () => {
+  const h = await controlled(0, { domains: [{ name: 'alias.test', aliasOf: 'our.test' }] });
+  await h.world.until(() => keysOf(h.site.view, 'alias.test').length === 2);
+  const before = ['our.test', 'alias.test'].map((domain) => keysOf(h.site.view, domain));
+  expect(before[0]?.map(({ selector, algorithm, state }) => [selector, algorithm, state])).toEqual([
+    ['s1', 'rsa', 'current'],
+    ['s2', 'ed25519', 'current'],
+  ]);
+  await h.world.advance(3 * HOUR);
+  expect(h.keysMade.length).toBe(2);
+  // a domain that leaves keeps its keys: it may come back, and they are published
+  await h.apply({});
+  await h.world.advance(HOUR);
+  await h.apply({ domains: [{ name: 'alias.test', aliasOf: 'our.test' }, { name: 'late.test' }] });
+  await h.world.until(() => keysOf(h.site.view, 'late.test').length === 2, 10_000);
+  expect(['our.test', 'alias.test'].map((domain) => keysOf(h.site.view, domain))).toEqual(before);
+  expect(h.keysMade.length).toBe(3);
+  expect(h.world.logged('dkim.keys').map((row) => row.fields['domain'])).toEqual(['our.test', 'alias.test', 'late.test']);
+});
+
+test('keys that could not be made are made a little later, not in a loop, and not for each domain in vain', async () => {
+  const h = await controlled(0, { domains: ['a.test', 'b.test', 'c.test', 'd.test'].map((name) => ({ name })) });
+  h.fail('makeDkimKeys');
+  await h.world.advance(60_000);
+  expect(h.failed()).toBeGreaterThan(5);
+  expect(h.failed()).toBeLessThan(20);
+  h.fail(null);
+  await h.world.until(() => keysOf(h.site.view, 'd.test').length === 2, 10_000);
 });

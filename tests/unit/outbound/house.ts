@@ -5,15 +5,17 @@ import { type Address, LinkLost, local, run } from '../../../actors/actor.ts';
 import type { StoreProtocol } from '../../../storage/messages.ts';
 import { contentOf, Intake } from '../../../protocols/mime/intake.ts';
 import type { Addresses, MailExchanges, Resolver } from '../../../protocols/dns/resolver.ts';
+import type { Keyring } from '../../../protocols/dkim/keyring.ts';
 import type { Site, WorkProtocol } from '../../../protocols/site.ts';
 import type { Mail } from '../../../protocols/smtp/bounce.ts';
 import { runOutbound } from '../../../protocols/smtp/outbound.ts';
 import { storage } from '../../../storage/actor.ts';
 import { validateDocument } from '../../../storage/document.ts';
-import { memoryEngine } from '../../../storage/engines/memory.ts';
 import { accountByAddress, body, blob, mailboxByName, pages, queue } from '../../../storage/views.ts';
 import { limits } from '../../../actors/limits.ts';
+import { dkimKeys } from '../../sim/dkimkeys.ts';
 import { FakeWorld } from './network.ts';
+import { freshEngine } from '../engine.ts';
 
 export const alice = 'alice@our.test';
 
@@ -61,7 +63,8 @@ export interface House {
   inbox(address?: string): string[];
   /** What is left in the queue. */
   left(): { to: string; attempts: number; due: number; code: string; error: string; warned: boolean }[];
-  startOutbound(site?: Site): void;
+  /** `keys`: else the same ones for every domain. */
+  startOutbound(site?: Site, keys?: Keyring): void;
 }
 
 const orFail = <T extends object>(answer: T): Exclude<T, { refused: string }> => {
@@ -71,7 +74,7 @@ const orFail = <T extends object>(answer: T): Exclude<T, { refused: string }> =>
 
 export async function house(rows: Rows = {}): Promise<House> {
   const world = new FakeWorld();
-  const engine = memoryEngine();
+  const engine = await freshEngine();
   const running = await run(world, storage, engine);
   const store = local(running) as Address<StoreProtocol>;
   const site = siteOf(world, store, engine);
@@ -81,6 +84,7 @@ export async function house(rows: Rows = {}): Promise<House> {
     mx: async (domain) => zone.get(domain) ?? { kind: 'found', implicit: false, hosts: [{ preference: 10, host: `mx.${domain}` }] },
     addresses: async (host) => hosts.get(host) ?? { kind: 'found', addresses: ['192.0.2.1'] },
     txt: async () => ({ kind: 'notFound' }),
+    records: async () => ({ kind: 'none', aliases: [], authentic: false }),
   };
   const apply = async (more: Rows): Promise<void> => void orFail(await store.ask('applyConfig', { now: world.now(), document: documentText(more) }));
   await apply(rows);
@@ -105,6 +109,7 @@ export async function house(rows: Rows = {}): Promise<House> {
         eightBit: false,
         skip: prefix.length,
         account: 1,
+        origin: { session: 's.1', ip: '192.0.2.9', helo: 'client.test', tls: '', named: [] },
         ...mail,
       };
       const answer = orFail(await store.ask('deliver', { now: world.now(), expiryMs: limits.queueExpiryMs, mails: [whole] }));
@@ -131,7 +136,7 @@ export async function house(rows: Rows = {}): Promise<House> {
           warned: row.warned,
         })),
       ),
-    startOutbound: (at = site) => void runOutbound(at, resolver),
+    startOutbound: (at = site, keys = fixedKeys) => void runOutbound(at, resolver, keys),
   };
 }
 
@@ -145,8 +150,16 @@ export const remote = (address: string, notify = 0, orcpt = ''): Mail['remote'][
 
 export function siteOf(world: FakeWorld, store: Address<StoreProtocol>, view: Site['view']): Site {
   const work: Address<WorkProtocol> = { ask: () => Promise.reject(new LinkLost('work')), on: () => () => {} };
-  return { world, store, work, view, changes: { mailbox: () => () => {}, account: () => () => {} }, plaintextOnLoopback: false };
+  return { world, store, work, view, changes: { mailbox: () => () => {}, account: () => () => {} }, refused: () => {}, plaintextOnLoopback: false };
 }
+
+const fixedKeys: Keyring = {
+  current: async () => [
+    { selector: 's1', algorithm: 'rsa', privateKey: dkimKeys.rsaPrivate },
+    { selector: 's2', algorithm: 'ed25519', privateKey: dkimKeys.ed25519Private },
+  ],
+  keep: async () => true,
+};
 
 /** The same store through a link that a test may break. */
 export function through(store: Address<StoreProtocol>, ask: Address<StoreProtocol>['ask']): Address<StoreProtocol> {

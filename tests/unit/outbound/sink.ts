@@ -8,8 +8,10 @@ export interface Received {
   readonly mailLine: string;
   readonly to: string[];
   readonly rcptLines: string[];
-  /** The message, dots removed. */
+  /** The message, dots removed, behind its signatures. */
   data: string;
+  /** The DKIM-Signature fields before it. */
+  signatures: string;
   readonly tls: boolean;
 }
 export interface Script {
@@ -31,6 +33,12 @@ export interface Sink {
 }
 
 export const everyExtension = ['PIPELINING', 'SIZE 10000000', '8BITMIME', 'SMTPUTF8', 'DSN', 'ENHANCEDSTATUSCODES', 'STARTTLS'] as const;
+
+/** Our signatures apart from what was signed. */
+function unsigned(message: string): { signatures: string; data: string } {
+  const signatures = /^(DKIM-Signature:[^\r]*\r\n(?:\t[^\r]*\r\n)*)*/.exec(message)?.[0] ?? '';
+  return { signatures, data: message.slice(signatures.length) };
+}
 
 export function sink(script: Script = {}): Sink {
   const all: Sink = { serve: (connection) => session(connection), mails: [], commands: [], connections: 0, open: 0, mostOpen: 0 };
@@ -82,7 +90,7 @@ export function sink(script: Script = {}): Sink {
           break;
         }
       } else if (verb === 'MAIL') {
-        mail = { from: /<([^>]*)>/.exec(command)?.[1] ?? '', mailLine: command, to: [], rcptLines: [], data: '', tls: connection.tls !== null };
+        mail = { from: /<([^>]*)>/.exec(command)?.[1] ?? '', mailLine: command, to: [], rcptLines: [], data: '', signatures: '', tls: connection.tls !== null };
         say('250 2.1.0 ok');
       } else if (verb === 'RCPT') {
         mail?.to.push(/<([^>]*)>/.exec(command)?.[1] ?? '');
@@ -97,7 +105,7 @@ export function sink(script: Script = {}): Sink {
         if (row === null) break;
         const end = await script.on?.('.', { tls: connection.tls !== null, recipients: mail?.to.length ?? 0 });
         if (end === 'close') break;
-        if ((end === undefined || /^2/.test(end)) && mail) all.mails.push({ ...mail, data });
+        if ((end === undefined || /^2/.test(end)) && mail) all.mails.push({ ...mail, ...unsigned(data) });
         say(end ?? '250 2.0.0 taken');
         mail = null;
       } else if (verb === 'RSET') {

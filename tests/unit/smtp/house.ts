@@ -2,12 +2,13 @@
 
 import { type Address, local, run } from '../../../actors/actor.ts';
 import type { ListenerKind, Site, WorkProtocol } from '../../../protocols/site.ts';
+import { refusalGatherer } from '../../../protocols/smtp/refusals.ts';
 import { smtpSession } from '../../../protocols/smtp/session.ts';
 import { storage } from '../../../storage/actor.ts';
-import { memoryEngine } from '../../../storage/engines/memory.ts';
 import type { StoreProtocol } from '../../../storage/messages.ts';
 import { accountByAddress, blob, body, mailboxByName, mailboxes, pages, type QueuedView, queue } from '../../../storage/views.ts';
 import { End, FakeWorld, settle } from '../outbound/network.ts';
+import { freshEngine } from '../engine.ts';
 
 export { settle };
 export const alice = 'alice@our.test';
@@ -65,7 +66,7 @@ export interface House {
 
 export async function house(): Promise<House> {
   const world = new FakeWorld();
-  const engine = memoryEngine();
+  const engine = await freshEngine();
   const store = local(await run(world, storage, engine)) as Address<StoreProtocol>;
   const applied = await store.ask('applyConfig', { now: world.now(), document: JSON.stringify(document) });
   if ('refused' in applied) throw new Error(JSON.stringify(applied));
@@ -89,6 +90,7 @@ export async function house(): Promise<House> {
       view: engine,
       changes,
       work,
+      refused: refusalGatherer(world, store),
       plaintextOnLoopback: false,
       store: { on: store.on, ask: (kind, message) => (h.ask ?? store.ask)(kind, message) },
     },

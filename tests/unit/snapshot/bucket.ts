@@ -14,6 +14,8 @@ export interface Bucket {
   readonly requests: string[];
   /** Asked for each request; null: no fault. */
   fault: (method: string, key: string) => Fault | null;
+  /** Does a list say when an object was put? */
+  dated: boolean;
   end(): void;
 }
 
@@ -42,7 +44,7 @@ export async function openTestBucket(name: string, pageSize = 1_000): Promise<Bu
     if (fault === 'drop after') return void request.socket.destroy();
     if (method === 'PUT') response.writeHead(200, { ETag: '"0"' }).end();
     else if (method === 'DELETE') response.writeHead(204).end();
-    else if (key === '') response.writeHead(200, { 'Content-Type': 'application/xml' }).end(listing(name, objects, url.searchParams, pageSize));
+    else if (key === '') response.writeHead(200, { 'Content-Type': 'application/xml' }).end(listing(name, objects, url.searchParams, pageSize, self.dated));
     else sendObject(response, objects.get(key), fault === 'cut');
   });
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
@@ -51,6 +53,7 @@ export async function openTestBucket(name: string, pageSize = 1_000): Promise<Bu
     objects,
     requests,
     fault: () => null,
+    dated: true,
     end() {
       server.closeAllConnections();
       server.close();
@@ -85,7 +88,7 @@ function sendObject(response: ServerResponse, octets: Uint8Array | undefined, cu
   else response.end(octets);
 }
 
-function listing(name: string, objects: ReadonlyMap<string, Uint8Array>, query: URLSearchParams, pageSize: number): string {
+function listing(name: string, objects: ReadonlyMap<string, Uint8Array>, query: URLSearchParams, pageSize: number, dated: boolean): string {
   const prefix = query.get('prefix') ?? '';
   const after = query.get('start-after') ?? '';
   const found = [...objects.keys()].filter((key) => key.startsWith(prefix) && key > after).sort();
@@ -93,7 +96,7 @@ function listing(name: string, objects: ReadonlyMap<string, Uint8Array>, query: 
   const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
   const rows = page.map(
     (key) =>
-      `<Contents><Key>${escaped(key)}</Key><LastModified>${new Date().toISOString()}</LastModified><ETag>"0"</ETag><Size>${objects.get(key)?.length}</Size></Contents>`,
+      `<Contents><Key>${escaped(key)}</Key>${dated ? `<LastModified>${new Date().toISOString()}</LastModified>` : ''}<ETag>"0"</ETag><Size>${objects.get(key)?.length}</Size></Contents>`,
   );
   return `<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${name}</Name><Prefix>${escaped(prefix)}</Prefix><KeyCount>${page.length}</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>${page.length < found.length}</IsTruncated>${rows.join('')}</ListBucketResult>`;
 }

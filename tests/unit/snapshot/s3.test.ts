@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest';
 import { limits } from '../../../actors/limits.ts';
 import { openPlace, type Place, PlaceError } from '../../../storage/snapshot/place.ts';
+import { prune } from '../../../storage/snapshot/prune.ts';
 import { type Bucket, type Fault, keys, openTestBucket } from './bucket.ts';
 import { conforms, names, octetsOf, world } from './conformance.ts';
 
@@ -142,4 +143,16 @@ test('keys and endpoint come from the environment, too', () =>
       expect(await names(await openPlace('s3://mail', { world, environment }))).toEqual([]);
       await expect(openPlace('s3://mail', { world, environment: { ...environment, [`${by}_ACCESS_KEY_ID`]: 'OTHER' } })).rejects.toThrow('not known there');
     }
+  }));
+
+test('what a list gives no date is of this moment: pruning does not take it for an old one', () =>
+  withBucket(async (bucket) => {
+    const { world } = hurried();
+    const place = await open(bucket, undefined, world);
+    const name = `objects/00/${'0'.repeat(64)}`;
+    await place.put(name, octetsOf('x'));
+    bucket.dated = false;
+    expect(await prune(place, world.now(), false)).toMatchObject({ objects: 0 });
+    expect(await place.size(name)).toBe(1);
+    expect(await prune(place, world.now() + 25 * 3_600_000, true)).toMatchObject({ objects: 1 });
   }));

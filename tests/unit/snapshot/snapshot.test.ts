@@ -5,9 +5,9 @@ import { describe, expect, test } from 'vitest';
 import { check } from '../../../storage/check.ts';
 import { digestOf, sameDigest } from '../../../storage/digest.ts';
 import type { Reader } from '../../../storage/engine.ts';
-import { type MemoryEngine, memoryEngine } from '../../../storage/engines/memory.ts';
 import { encodeKey, getRow, octetText, tableOf } from '../../../storage/rows.ts';
 import { createSnapshot, Forked } from '../../../storage/snapshot/create.ts';
+import { holdStill } from '../../../storage/snapshot/drill.ts';
 import { extract } from '../../../storage/snapshot/extract.ts';
 import { keysFor, unwrapKey } from '../../../storage/snapshot/keys.ts';
 import { manifestNames, readLineage, readManifest } from '../../../storage/snapshot/manifest.ts';
@@ -15,9 +15,11 @@ import { prune } from '../../../storage/snapshot/prune.ts';
 import { openSnapshot } from '../../../storage/snapshot/read.ts';
 import { restoreSnapshot } from '../../../storage/snapshot/restore.ts';
 import { Damaged } from '../../../storage/snapshot/seal.ts';
-import { verifyPresence } from '../../../storage/snapshot/verify.ts';
-import { contentOf, mailOf, type TestStore, testStore, testWorld } from '../storage/fixture.ts';
+import { verifyAll, verifyPresence } from '../../../storage/snapshot/verify.ts';
+import { config } from '../../../storage/views.ts';
+import { contentOf, documentOf, mailOf, type TestStore, testStore, testWorld } from '../storage/fixture.ts';
 import { Cut, Shelf } from './shelf.ts';
+import { copyOf, freshEngine, type TestEngine } from '../engine.ts';
 
 async function siteWithKeys(): Promise<TestStore> {
   const store = await testStore();
@@ -44,10 +46,10 @@ function rowsOf(reader: Reader): Map<string, string> {
   return out;
 }
 
-async function restored(shelf: Shelf, key: Uint8Array, commit?: number): Promise<MemoryEngine> {
+async function restored(shelf: Shelf, key: Uint8Array, commit?: number): Promise<TestEngine> {
   const names = (await manifestNames(shelf)).filter((name) => commit === undefined || Number(name.slice(-16)) === commit);
   const manifest = await readManifest(shelf, names.at(-1) as string);
-  const engine = memoryEngine();
+  const engine = await freshEngine();
   const { problems } = await restoreSnapshot(engine, await openSnapshot(shelf, manifest, key), { world: testWorld(), lineage: 'restored', deep: true });
   expect(problems).toEqual([]);
   return engine;
@@ -170,7 +172,7 @@ describe('a snapshot', () => {
     const key = encodeKey('journal', { commit: getRow(store.engine, 'site', {})?.commit ?? 0 });
     const row = store.engine.get(key) as Uint8Array;
     row[0] = 0x7f;
-    store.engine.rows.apply([[key, row]]);
+    await store.engine.commit([[key, row]]);
     expect((await snap(store, shelf)).kind).toBe('base');
     expect(rowsOf(await restored(shelf, keyOf(store)))).toEqual(rowsOf(store.engine));
   });
@@ -178,7 +180,7 @@ describe('a snapshot', () => {
   test('an older copy of the data is not taken for the site', async () => {
     const store = await siteWithKeys();
     await snap(store, new Shelf());
-    const old = memoryEngine(store.engine.rows.copy());
+    const old = await copyOf(store.engine);
     const shelf = new Shelf();
     await store.ok('deliver', { mails: [mailOf(contentOf('later'), [[1, 'INBOX']])] });
     await snap(store, shelf);
@@ -327,6 +329,122 @@ test('any octet changed anywhere in a place is found, and the next snapshot heal
   expect((await snap(store, shelf, true)).kind).toBe('base');
   const [last] = (await manifestNames(shelf)).slice(-1);
   expect((await verifyPresence(shelf, last as string, true, () => {})).problems).toEqual([]);
+});
+
+test('a catalog that has rotted is put anew, though nothing changed', async () => {
+  const store = await siteWithKeys();
+  const shelf = new Shelf();
+  await store.ok('deliver', { mails: [mailOf(contentOf('one', 40_000), [[1, 'INBOX']])] });
+  const { manifest } = await snap(store, shelf);
+  const [hash] = manifest.catalog;
+  const name = `objects/${hash.slice(0, 2)}/${hash}`;
+  const bad = new Uint8Array(shelf.objects.get(name) as Uint8Array);
+  bad[bad.length - 1] = (bad.at(-1) as number) ^ 1;
+  shelf.objects.set(name, bad);
+  expect(await snap(store, shelf)).toMatchObject({ kind: 'base', healed: 1 });
+  expect((await verifyPresence(shelf, (await manifestNames(shelf)).at(-1) as string, true, () => {})).problems).toEqual([]);
+});
+
+describe('a body that has not its hash', () => {
+  const spoil = async (store: TestStore, blob: number, n = 1): Promise<() => Promise<void>> => {
+    const key = encodeKey('chunk', { blob, n });
+    const was = store.engine.get(key) as Uint8Array;
+    const bad = was.slice();
+    bad[50] = (bad[50] as number) ^ 1;
+    await store.engine.commit([[key, bad]]);
+    return () => store.engine.commit([[key, was]]);
+  };
+  const blobs = (store: TestStore): number[] => store.messages(1, 'INBOX').map(({ blob }) => blob);
+  const made = async (mails: number) => {
+    const store = await siteWithKeys();
+    for (let i = 0; i < mails; i++) await store.ok('deliver', { mails: [mailOf(randomMail(i, 60_000), [[1, 'INBOX']])] });
+    return { store, shelf: new Shelf() };
+  };
+
+  test('never takes the place of the good copy of an older pack', async () => {
+    const { store, shelf } = await made(5);
+    await snap(store, shelf);
+    const sound = rowsOf(store.engine);
+    const [, blob = 0] = blobs(store);
+    const heal = await spoil(store, blob);
+    // twice: the pack is small, and each base makes it anew
+    for (let i = 0; i < 2; i++)
+      expect(await snap(store, shelf, true)).toMatchObject({ kind: 'base', damaged: [{ blob, what: 'the body does not have its hash' }] });
+    expect(rowsOf(await restored(shelf, keyOf(store)))).toEqual(sound);
+    await heal();
+    expect((await snap(store, shelf, true)).damaged).toEqual([]);
+    expect(rowsOf(await restored(shelf, keyOf(store)))).toEqual(sound);
+  });
+
+  test('is kept as it is where there is no other copy, and goes again when it is mended: into the next increment, and into a base', async () => {
+    for (const full of [false, true]) {
+      const { store, shelf } = await made(25); // a pack that is worth keeping
+      const heal = await spoil(store, blobs(store)[1] ?? 0);
+      expect((await snap(store, shelf)).damaged).toHaveLength(1);
+      const { row } = { row: rowsOf(store.engine) };
+      const manifest = await readManifest(shelf, (await manifestNames(shelf)).at(-1) as string);
+      const engine = await freshEngine();
+      const { problems } = await restoreSnapshot(engine, await openSnapshot(shelf, manifest, keyOf(store)), { world: testWorld(), lineage: 'r', deep: true });
+      expect(problems).toHaveLength(1);
+      expect(rowsOf(engine)).toEqual(row);
+      await heal();
+      const { blob = 0, n = 0, chunk } = { blob: blobs(store)[1], n: 1, chunk: store.engine.get(encodeKey('chunk', { blob: blobs(store)[1] ?? 0, n: 1 })) };
+      await store.ok('mendBody', { blob, first: n, chunks: [chunk as Uint8Array], last: true });
+      expect(await snap(store, shelf, full)).toMatchObject({ kind: full ? 'base' : 'increment', damaged: [] });
+      expect(rowsOf(await restored(shelf, keyOf(store)))).toEqual(rowsOf(store.engine));
+    }
+  });
+});
+
+test('all snapshots of a place are verified at once, each object once', async () => {
+  const store = await siteWithKeys();
+  const shelf = new Shelf();
+  const commits: number[] = [];
+  for (let i = 0; i < 6; i++) {
+    await store.ok('deliver', { mails: [mailOf(contentOf(`mail ${i}`, 40_000), [[1, 'INBOX']])] });
+    commits.push((await snap(store, shelf, i === 3)).manifest.commit);
+  }
+  const names = await manifestNames(shelf);
+  const asked: string[] = [];
+  const { get } = shelf;
+  shelf.get = (name) => {
+    asked.push(name);
+    return get.call(shelf, name);
+  };
+  const objects = [...shelf.objects.keys()].filter((name) => name.startsWith('objects/'));
+  const whole = await verifyAll(shelf, names, true, () => {});
+  expect(whole).toMatchObject({ snapshots: 6, bad: [], objects: objects.length });
+  const catalogs = new Set((await Promise.all(names.map((name) => readManifest(shelf, name)))).map(({ catalog }) => catalog[0]));
+  for (const name of objects) expect(asked.filter((n) => n === name).length, name).toBeLessThanOrEqual(catalogs.has(name.slice(-64)) ? 2 : 1);
+  // the third increment went, and an object of the second base has rotted
+  const third = (await readManifest(shelf, names[2] as string)).increments.at(-1)?.objects[0]?.[0] as string;
+  const rotten = (await readManifest(shelf, names[3] as string)).catalog[0];
+  shelf.objects.delete(`objects/${third.slice(0, 2)}/${third}`);
+  const path = `objects/${rotten.slice(0, 2)}/${rotten}`;
+  const bad = new Uint8Array(shelf.objects.get(path) as Uint8Array);
+  bad[bad.length - 1] = (bad.at(-1) as number) ^ 1;
+  shelf.objects.set(path, bad);
+  const { bad: found } = await verifyAll(shelf, names, true, () => {});
+  expect(found.map(({ name }) => Number(name.slice(-16)))).toEqual([commits[2], commits[3], commits[4], commits[5]]);
+});
+
+test('a drill holds every recipient of its queue, and its document parks nowhere', async () => {
+  const store = await siteWithKeys();
+  const parking = { to: '/parked', everySeconds: 10, s3: null };
+  await store.ok('applyConfig', { document: JSON.stringify(documentOf({ snapshots: parking })) });
+  const many = Array.from({ length: 30 }, (_, i) => `r${i}@elsewhere.test`);
+  for (let i = 0; i < 50; i++) await store.ok('deliver', { mails: [mailOf(contentOf(`mail ${i}`), [[1, 'INBOX']], many)] });
+  const shelf = new Shelf();
+  await snap(store, shelf);
+  const engine = await restored(shelf, keyOf(store));
+  expect(await holdStill(engine)).toBe(1_500);
+  expect(check(engine, { deep: true }).problems).toEqual([]);
+  const again = await testStore({ engine, document: null });
+  expect(config(engine)?.document).toMatchObject({ host: 'mail.example.test', snapshots: null });
+  const claim = { leaseMs: 1_000, limit: 10, skipDomains: [] };
+  expect(await again.ok('claimQueue', { ...claim, now: store.world.time + 3_000 * 86_400_000 })).toMatchObject({ due: [], nextDue: Date.UTC(9999, 11, 31) });
+  await again.ok('deliver', { mails: [mailOf(contentOf('new'), [], ['x@elsewhere.test'])] });
+  expect((await again.ok('claimQueue', { ...claim, now: again.world.time })).due).toHaveLength(1);
 });
 
 test('pruning follows manifests: what stays restores, what nobody names goes, the last good one never', async () => {

@@ -37,10 +37,10 @@ async function scrub(): Promise<void> {
   });
 }
 
-function spoil(key: Uint8Array): void {
+async function spoil(key: Uint8Array): Promise<void> {
   const bad = store.engine.get(key) as Uint8Array;
   bad[bad.length - 1] = (bad[bad.length - 1] as number) ^ 0x10;
-  store.engine.rows.apply([[key, bad]]);
+  await store.engine.commit([[key, bad]]);
 }
 
 const damaged = (): string[] => store.problems();
@@ -50,8 +50,8 @@ test('an index page and a body come back from the newest snapshot', async () => 
   await store.ok('deliver', { mails: [mailOf(contentOf('later', 100), [[2, 'INBOX']])] });
   const mailbox = store.mailbox(1, 'INBOX').id;
   const before = store.messages(1, 'INBOX');
-  spoil(encodeKey('page', { mailbox, page: 0 }));
-  spoil(encodeKey('chunk', { blob: before[3]?.blob as number, n: 1 }));
+  await spoil(encodeKey('page', { mailbox, page: 0 }));
+  await spoil(encodeKey('chunk', { blob: before[3]?.blob as number, n: 1 }));
   expect(damaged().length).toBeGreaterThan(0);
   await scrub();
   expect(damaged()).toEqual([]);
@@ -64,7 +64,7 @@ test('a row that a later commit touched is not taken from a snapshot before it',
   const mailbox = store.mailbox(1, 'INBOX').id;
   await store.ok('store', { account: 1, mailbox, uids: [5, 5], mode: 'add', flags: 4, keywords: [], unchangedSince: null });
   const page = encodeKey('page', { mailbox, page: 0 });
-  spoil(page);
+  await spoil(page);
   await scrub();
   expect(damaged().some((line) => line.includes('page'))).toBe(true);
   expect(store.engine.get(page)?.length).toBeGreaterThan(0);
@@ -74,7 +74,7 @@ test('a key that a flipped bit made no key is listed, and the store goes on', as
   const key = encodeKey('mailboxName', { account: 1, name: 'Archive' });
   const bad = key.slice();
   bad[bad.length - 1] = 0xff;
-  store.engine.rows.apply([
+  await store.engine.commit([
     [bad, store.engine.get(key) as Uint8Array],
     [key, null],
   ]);
@@ -87,7 +87,7 @@ test('a key that a flipped bit made no key is listed, and the store goes on', as
 test('a body that was damaged before the newest base comes from an older base', async () => {
   await park();
   const { blob } = store.messages(1, 'INBOX')[7] as { blob: number };
-  spoil(encodeKey('chunk', { blob, n: 2 }));
+  await spoil(encodeKey('chunk', { blob, n: 2 }));
   await store.ok('deliver', { mails: [mailOf(contentOf('later', 100), [[2, 'INBOX']])] });
   const place = await openPlace(folder, { world: store.world });
   await createSnapshot(store.engine.snapshot(), place, { now: store.world.time, full: true, lookBack: true });

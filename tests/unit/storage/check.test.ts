@@ -49,12 +49,12 @@ function get<N extends TableName>(table: N, key: Key<N>): Row<N> {
   if (row === undefined) throw new Error(`no ${table}`);
   return row;
 }
-const set = <N extends TableName>(table: N, key: Key<N>, row: Row<N> | null): void =>
-  store.engine.rows.apply([[encodeKey(table, key), row === null ? null : encodeRow(table, row)]]);
-const change = <N extends TableName>(table: N, key: Key<N>, part: Partial<Row<N>>): void => set(table, key, { ...get(table, key), ...part });
-const entry = (at: number, part: object): void =>
+const set = <N extends TableName>(table: N, key: Key<N>, row: Row<N> | null): Promise<void> =>
+  store.engine.commit([[encodeKey(table, key), row === null ? null : encodeRow(table, row)]]);
+const change = <N extends TableName>(table: N, key: Key<N>, part: Partial<Row<N>>): Promise<void> => set(table, key, { ...get(table, key), ...part });
+const entry = (at: number, part: object): Promise<void> =>
   set('page', { mailbox: inbox, page: 0 }, writePage(readPage(get('page', { mailbox: inbox, page: 0 })).map((e, i) => (i === at ? { ...e, ...part } : e))));
-const raw = (key: number[], value: number[]): void => store.engine.rows.apply([[new Uint8Array(key), new Uint8Array(value)]]);
+const raw = (key: number[], value: number[]): Promise<void> => store.engine.commit([[new Uint8Array(key), new Uint8Array(value)]]);
 const box = (): Key<'mailbox'> => ({ account: 1, mailbox: inbox });
 const first = (): number => store.messages(1, 'INBOX')[0]?.blob ?? 0;
 const long = (): number => store.messages(1, 'INBOX')[1]?.blob ?? 0;
@@ -67,7 +67,7 @@ test('a sound store has no problems, and the counts are right', () => {
   expect(check(store.engine.snapshot()).problems).toEqual([]);
 });
 
-const damages: readonly [rule: string, what: string, damage: () => void, deepOnly?: boolean][] = [
+const damages: readonly [rule: string, what: string, damage: () => Promise<void>, deepOnly?: boolean][] = [
   ['row', 'a row of no table', () => raw([200, 1], [1])],
   ['row', 'a row of a table above all', () => raw([255, 255], [1])],
   ['row', 'a row of a retired number', () => raw([0], [1])],
@@ -103,11 +103,11 @@ const damages: readonly [rule: string, what: string, damage: () => void, deepOnl
   ['M2', 'a subscription of nobody', () => set('subscription', { account: 77, name: 'x' }, {})],
   ['M2', 'pages of no mailbox', () => set('page', { mailbox: 999, page: 0 }, get('page', { mailbox: inbox, page: 0 }))],
   ['M2', 'expunged UIDs of no mailbox', () => set('vanished', { mailbox: 999, modseq: 1 }, { ranges: [1, 1] })],
-  ['M2', 'pages of a removed mailbox that nobody releases', () => store.engine.rows.apply([[encodeKey('removed', { mailbox: 12 }), null]])],
+  ['M2', 'pages of a removed mailbox that nobody releases', () => store.engine.commit([[encodeKey('removed', { mailbox: 12 }), null]])],
   ['M2', 'a mailbox that is removed and there', () => set('removed', { mailbox: inbox }, {})],
   ['M2', 'an empty page', () => set('page', { mailbox: inbox, page: 5 }, new Uint8Array(0))],
 
-  ...(['exists', 'unseen', 'deleted', 'bytes'] as const).map((name): [string, string, () => void] => [
+  ...(['exists', 'unseen', 'deleted', 'bytes'] as const).map((name): [string, string, () => Promise<void>] => [
     'S3',
     `the counter ${name}`,
     () => change('mailbox', box(), { [name]: 77 }),
@@ -167,8 +167,8 @@ const damages: readonly [rule: string, what: string, damage: () => void, deepOnl
 ];
 
 describe('it finds', () => {
-  test.each(damages)('%s: %s', (rule, _what, damage, deepOnly) => {
-    damage();
+  test.each(damages)('%s: %s', async (rule, _what, damage, deepOnly) => {
+    await damage();
     const deep = check(store.engine, { deep: true });
     expect(deep.problems.map((p) => p.rule)).toContain(rule);
     const shallow = check(store.engine);
@@ -180,16 +180,16 @@ describe('it finds', () => {
 test('a store without anything is sound, and one with rows and no site is not', async () => {
   const empty = await testStore({ document: null });
   expect(check(empty.engine, { deep: true })).toMatchObject({ found: 0 });
-  empty.engine.rows.apply([
+  await empty.engine.commit([
     [encodeKey('site', {}), null],
     [encodeKey('journal', { commit: 1 }), null],
   ]);
   expect(check(empty.engine)).toMatchObject({ found: 0, counts: { commit: 0 } });
 });
 
-test('what it says is bounded, what it counts is not', () => {
+test('what it says is bounded, what it counts is not', async () => {
   const rows = Array.from({ length: 3_000 }, (_, i) => [new Uint8Array([99, i >> 8, i & 255]), new Uint8Array([1])] as const);
-  store.engine.rows.apply(rows);
+  await store.engine.commit(rows);
   const { problems, found } = check(store.engine);
   expect([problems.length, found]).toEqual([1_000, 3_001]); // the digest is one of them
 });

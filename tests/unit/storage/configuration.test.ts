@@ -8,6 +8,7 @@ import {
   authFailures,
   certificate,
   config,
+  dkimKeys,
   isLocalDomain,
   mayFrom,
   relayFor,
@@ -203,4 +204,31 @@ test('brute-force counts live in the store, and are forgotten when their window 
   store.world.time += 1e9;
   await store.ok('collect', { transferAgeMs: 1 });
   expect(authFailures(store.engine, 'a')).toBeUndefined();
+});
+
+describe('putDkim', () => {
+  const key = (selector: string, octet: number) => ({
+    selector,
+    algorithm: 'ed25519' as const,
+    privateKey: Uint8Array.of(octet),
+    publicKey: Uint8Array.of(octet, 1),
+  });
+
+  test('a key that is there stays, whoever brings another; the rest of the command counts', async () => {
+    expect(await store.ok('putDkim', { domain: 'example.test', keys: [key('s1', 1)] })).toEqual({ added: 1 });
+    expect(await store.ok('putDkim', { domain: 'example.test', keys: [key('s1', 2), key('s2', 3)] })).toEqual({ added: 1 });
+    const { commit } = await store.ok('stats', {});
+    expect(await store.ok('putDkim', { domain: 'example.test', keys: [key('s1', 4), key('s2', 5)] })).toEqual({ added: 0 });
+    expect((await store.ok('stats', {})).commit).toBe(commit);
+    expect(dkimKeys(store.engine, 'example.test').map((k) => [k.selector, k.privateKey[0], k.state])).toEqual([
+      ['s1', 1, 'current'],
+      ['s2', 3, 'current'],
+    ]);
+  });
+
+  test('the keys of a domain are its own: not those of a longer name', async () => {
+    await store.ok('putDkim', { domain: 'example.test.other', keys: [key('s1', 1)] });
+    await store.ok('putDkim', { domain: 'a.example.test', keys: [key('s1', 2)] });
+    expect(dkimKeys(store.engine, 'example.test')).toEqual([]);
+  });
 });

@@ -1,4 +1,4 @@
-// A store in memory for the tests of storage: the real actor and handlers over the memory engine, with a world whose
+// A store for the tests of storage: the real actor and handlers over the engine of tests (../engine.ts), with a world whose
 // clock stands still until it is told, and a check that runs after each test that asks for it.
 
 import { type Address, local, run } from '../../../actors/actor.ts';
@@ -9,9 +9,9 @@ import { storage } from '../../../storage/actor.ts';
 import { check } from '../../../storage/check.ts';
 import type { Document } from '../../../storage/document.ts';
 import type { Engine } from '../../../storage/engine.ts';
-import { type MemoryEngine, memoryEngine } from '../../../storage/engines/memory.ts';
 import type { StoreProtocol } from '../../../storage/messages.ts';
 import { type MailboxView, mailboxByName, mailboxes, pages } from '../../../storage/views.ts';
+import { freshEngine, type TestEngine } from '../engine.ts';
 
 export type Content = Ask<StoreProtocol, 'append'>['content'];
 export type Mail = Ask<StoreProtocol, 'deliver'>['mails'][number];
@@ -93,13 +93,14 @@ export const mailOf = (content: Content, to: readonly (readonly [account: number
   eightBit: false,
   skip: 0,
   account: 0,
+  origin: { session: 's.1', ip: '192.0.2.9', helo: 'client.test', tls: '', named: [] },
 });
 
 type AskOf<K extends keyof P['calls']> = Ask<P, K>;
 type Timed = { readonly now: number };
 export interface TestStore {
   readonly world: TestWorld;
-  readonly engine: MemoryEngine;
+  readonly engine: TestEngine;
   readonly address: Address<P> & { gone(): void };
   readonly crashed: Promise<unknown>;
   /** Asks and expects an answer. `now` and `expiryMs` are filled in. */
@@ -117,9 +118,9 @@ export interface TestStore {
 }
 
 /** Starts a store with two accounts: 1 is alice, 2 is bob. */
-export async function testStore(options: { engine?: MemoryEngine; wrap?: (engine: Engine) => Engine; document?: Document | null } = {}): Promise<TestStore> {
+export async function testStore(options: { engine?: TestEngine; wrap?: (engine: Engine) => Engine; document?: Document | null } = {}): Promise<TestStore> {
   const world = testWorld();
-  const engine = options.engine ?? memoryEngine();
+  const engine = options.engine ?? (await freshEngine());
   const running = await run(world, storage, options.wrap?.(engine) ?? engine);
   const connect = () => local<P['calls'], P['events']>(running);
   const address = connect();

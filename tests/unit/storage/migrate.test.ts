@@ -8,7 +8,6 @@ import { run } from '../../../actors/actor.ts';
 import { storage } from '../../../storage/actor.ts';
 import { check } from '../../../storage/check.ts';
 import { digestOf } from '../../../storage/digest.ts';
-import { type MemoryEngine, memoryEngine } from '../../../storage/engines/memory.ts';
 import { type Before, knownSchema, migrate, schemaVersion } from '../../../storage/migrate.ts';
 import { encodeKey, encodeRow, getRow, type Row } from '../../../storage/rows.ts';
 import { unwrapKey } from '../../../storage/snapshot/keys.ts';
@@ -18,18 +17,19 @@ import { openSnapshot } from '../../../storage/snapshot/read.ts';
 import { restoreSnapshot } from '../../../storage/snapshot/restore.ts';
 import { saveBefore } from '../../../storage/snapshot/upgrade.ts';
 import { contentOf, mailOf, testStore, testWorld } from './fixture.ts';
+import { freshEngine, type TestEngine } from '../engine.ts';
 
-const site = (engine: MemoryEngine): Row<'site'> => getRow(engine, 'site', {}) as Row<'site'>;
+const site = (engine: TestEngine): Row<'site'> => getRow(engine, 'site', {}) as Row<'site'>;
 
 /** A store as schema 1 left it. */
-async function old(schema = 1): Promise<MemoryEngine> {
+async function old(schema = 1): Promise<TestEngine> {
   const store = await testStore();
   await store.ok('deliver', { mails: [mailOf(contentOf('a', 20_000), [[1, 'INBOX']], ['x@one.test'])] });
   const row = { ...site(store.engine), schema, epoch: 1, rows: 0, sumA: 0, sumB: 0 };
-  store.engine.rows.apply([[encodeKey('site', {}), encodeRow('site', row)]]);
+  await store.engine.commit([[encodeKey('site', {}), encodeRow('site', row)]]);
   return store.engine;
 }
-const octetsOf = (engine: MemoryEngine): [Uint8Array, Uint8Array][] => [...engine.range(new Uint8Array([0]), new Uint8Array([255]))] as never;
+const octetsOf = (engine: TestEngine): [Uint8Array, Uint8Array][] => [...engine.range(new Uint8Array([0]), new Uint8Array([255]))] as never;
 
 test('1 to 2: saved first, then the digest, in one commit of the journal', async () => {
   const engine = await old();
@@ -64,8 +64,8 @@ test('the snapshot before it restores the site as it was, with the recovery kit 
   expect(manifest).toMatchObject({ schema: 1, commit });
   const wrapped = (await readLineage(place, manifest.lineage))?.wrapped[0] as string;
   const key = await unwrapKey(wrapped, [getRow(engine, 'recovery', {})?.identity as string]);
-  expect(getRow(engine, 'lineage', { lineage: manifest.lineage })?.dataKey).toEqual(key);
-  const again = memoryEngine();
+  expect(Uint8Array.from(getRow(engine, 'lineage', { lineage: manifest.lineage })?.dataKey ?? [])).toEqual(key);
+  const again = await freshEngine();
   const { problems } = await restoreSnapshot(again, await openSnapshot(place, manifest, key), { world, lineage: 'again', deep: true });
   expect(problems).toEqual([]);
   expect(site(again)).toMatchObject({ schema: schemaVersion, commit: commit + 1, lineage: 'again' });
@@ -122,7 +122,7 @@ test('a newer store is refused before anything: by migrate, by the store itself,
   }
   const engine = await old();
   // an array of 20 fields, the first of which is 7
-  engine.rows.apply([[encodeKey('site', {}), new Uint8Array([0xdc, 0, 20, 7, ...new Array(19).fill(0)])]]);
+  await engine.commit([[encodeKey('site', {}), new Uint8Array([0xdc, 0, 20, 7, ...new Array(19).fill(0)])]]);
   expect(() => knownSchema(engine)).toThrow('schema 7');
 });
 

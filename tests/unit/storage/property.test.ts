@@ -4,7 +4,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { limits } from '../../../actors/limits.ts';
-import type { MemoryEngine } from '../../../storage/engines/memory.ts';
 import { queue } from '../../../storage/views.ts';
 import { contentOf, documentOf, mailOf, type TestStore, testStore } from './fixture.ts';
 
@@ -35,8 +34,11 @@ const command = fc.oneof(
   { weight: 1, arbitrary: fc.tuple(fc.constant('claimRecent'), account, name) },
   { weight: 1, arbitrary: fc.tuple(fc.constant('claimQueue'), fc.nat(5)) },
   { weight: 2, arbitrary: fc.tuple(fc.constant('reportQueue'), outcome, account, fc.boolean()) },
+  { weight: 2, arbitrary: fc.tuple(fc.constant('tend'), fc.constantFrom('holdQueue', 'releaseQueue', 'retryQueue', 'deleteQueue'), fc.nat(3), fc.boolean()) },
+  { weight: 1, arbitrary: fc.tuple(fc.constant('recordRefused'), fc.nat(3)) },
   { weight: 1, arbitrary: fc.tuple(fc.constant('transfer'), fc.nat(40)) },
   { weight: 1, arbitrary: fc.tuple(fc.constant('collect')) },
+  { weight: 1, arbitrary: fc.tuple(fc.constant('indexTrace')) },
   { weight: 1, arbitrary: fc.tuple(fc.constant('config'), fc.constantFrom(0, 5_000, 500_000), fc.boolean()) },
   { weight: 1, arbitrary: fc.tuple(fc.constant('time'), fc.nat(2_000)) },
   { weight: 1, arbitrary: fc.tuple(fc.constant('restart')) },
@@ -103,14 +105,37 @@ async function send(s: TestStore, c: Command): Promise<unknown> {
       return ask('claimQueue', { leaseMs: 700, limit: c[1], skipDomains: ['two.test'] });
     case 'reportQueue': {
       const [, what, to, bounce] = c as [string, string, number, boolean];
+      const event = ({ done: 'delivered', later: 'deferred', failed: 'bounced' } as Record<string, string>)[what];
       const known = [...queue(s.engine)].flatMap((q) => q.recipients.map((r) => ({ queue: q.queue, n: r.n })));
       const outcomes = known
         .slice(0, 2)
-        .map((r) => ({ ...r, outcome: what, due: s.world.time + 50, warned: true, attempted: true, code: '', error: '', host: '' }));
+        .map((r) => ({ ...r, outcome: what, due: s.world.time + 50, warned: true, attempted: true, code: '', error: '', host: '', event, ip: '', tls: '' }));
       return ask('reportQueue', { outcomes, mails: bounce ? [mailOf(contentOf('bounce'), [[to, 'INBOX']])] : [] });
+    }
+    case 'tend': {
+      const [, verb, count, alone] = c as [string, string, number, boolean];
+      const known = [...queue(s.engine)].flatMap((q) => q.recipients.map((r) => ({ queue: q.queue, n: r.n })));
+      const of = known.slice(0, count);
+      const mails = alone && count === 1 ? [mailOf(contentOf('deleted'), [[1, 'INBOX']])] : [];
+      return ask(verb, verb === 'deleteQueue' ? { by: 'root', of, alone, mails } : { by: 'root', of });
+    }
+    case 'recordRefused': {
+      const one = {
+        at: s.world.time,
+        envelopeFrom: 'x@one.test',
+        address: 'no@example.test',
+        ip: '192.0.2.3',
+        helo: '',
+        code: '550 5.1.1',
+        words: 'no',
+        count: 2,
+      };
+      return ask('recordRefused', { refusals: Array.from({ length: c[1] as number }, () => one) });
     }
     case 'transfer':
       return stream(s, contentOf('left', 41 * limits.chunk), c[1] as number);
+    case 'indexTrace':
+      return ask('indexTrace', {});
     case 'collect':
       return ask('collect', { transferAgeMs: 500 });
     case 'config': {
@@ -122,7 +147,7 @@ async function send(s: TestStore, c: Command): Promise<unknown> {
 
 async function play(commands: readonly (readonly Command[])[]): Promise<void> {
   let store = await testStore();
-  const engine: MemoryEngine = store.engine;
+  const { engine } = store;
   for (const together of commands) {
     await Promise.all(together.map((c) => (c[0] === 'time' ? (store.world.time += c[1] as number) : send(store, c))));
     if (together.some((c) => c[0] === 'restart')) {

@@ -6,7 +6,7 @@ import { contentOf, mailOf, type TestStore, testStore } from './fixture.ts';
 
 let store: TestStore;
 const leaseMs = 1_000;
-const outcome = { due: 0, warned: false, attempted: true, code: '', error: '', host: '' };
+const outcome = { due: 0, warned: false, attempted: true, code: '', error: '', host: '', event: '', ip: '', tls: '' } as const;
 
 beforeEach(async () => {
   store = await testStore();

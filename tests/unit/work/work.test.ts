@@ -1,6 +1,6 @@
 // Password hashes against what other programs make, and the certificate against Node's reader.
 
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { expect, test, vi } from 'vitest';
 import { local, run } from '../../../actors/actor.ts';
 import { limits } from '../../../actors/limits.ts';
@@ -118,4 +118,17 @@ test('the self-signed certificate: for this host only, ten years, its own key, i
   expect(years).toBeLessThan(10.1);
   const other = await actor.ask('selfSign', { host });
   expect('certificatePem' in other && new X509Certificate(other.certificatePem).serialNumber).not.toBe(certificate.serialNumber);
+});
+
+test('signing keys: RSA of 2048 bits and Ed25519, each half the other one, never the same twice', async () => {
+  const made = await actor.ask('makeDkimKeys', {});
+  if ('refused' in made) throw new Error(made.refused);
+  const secret = (der: Uint8Array) => createPrivateKey({ key: Buffer.from(der), format: 'der', type: 'pkcs8' });
+  const rsa = secret(made.rsaPrivate);
+  expect(rsa.asymmetricKeyDetails?.modulusLength).toBe(2048);
+  expect(createPublicKey(rsa).export({ format: 'der', type: 'spki' })).toEqual(Buffer.from(made.rsaPublic));
+  expect(made.ed25519Public).toHaveLength(32);
+  expect(createPublicKey(secret(made.ed25519Private)).export({ format: 'jwk' }).x).toBe(Buffer.from(made.ed25519Public).toString('base64url'));
+  const other = await actor.ask('makeDkimKeys', {});
+  expect('rsaPublic' in other && Buffer.from(other.rsaPublic).equals(made.rsaPublic)).toBe(false);
 });
