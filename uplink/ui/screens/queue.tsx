@@ -163,7 +163,7 @@ function Actions({ messages, onDone, onAll }: { readonly messages: readonly Queu
   const none = messages.length === 0;
   return (
     <div className="actionbar">
-      <output className="actionbar-words">{none ? said || text.queue.pickSome : text.table.picked(messages.length)}</output>
+      <output className="actionbar-words">{none ? said || text.queue.pickSome : onAll === undefined ? said : text.table.picked(messages.length)}</output>
       <div className="actions">
         {onAll && (
           <Button look="quiet" onPress={none ? onAll : onDone}>
