@@ -8,8 +8,8 @@ import { isRefusal } from '../actors/wire.ts';
 import type { World } from '../actors/world.ts';
 import { domainOf } from '../storage/addresses.ts';
 import type { Reader } from '../storage/engine.ts';
-import { unlessDamaged } from '../storage/rows.ts';
-import { blob, info, queue as everything, type QueuedView, queued } from '../storage/views.ts';
+import { messageOf, type QueuedMessage } from '../storage/queued.ts';
+import { queue as everything, type QueuedView, queued } from '../storage/views.ts';
 import type { Arguments } from './arguments.ts';
 import { bold, count, Failure, print, printJson, size, span, table, UsageError } from './output.ts';
 import { type QueueVerbName, queueVerbs } from './queueverbs.ts';
@@ -58,33 +58,7 @@ function filterOf(given: Arguments, now: number): (message: QueuedView, recipien
   return ({ row }, recipient) => row.arrivedAt <= before && is(given.from, row.envelopeFrom) && is(given.to, recipient.row.address);
 }
 
-/** A recipient as `--json` says it. Times in ms since the epoch. */
-function recipientOf(now: number, { n, row }: Recipient) {
-  return {
-    n,
-    address: row.address,
-    state: row.leaseUntil > now ? 'trying' : row.held > 0 ? 'held' : 'waiting',
-    attempts: row.attempts,
-    nextAttempt: row.held > 0 || row.leaseUntil > now ? null : row.due,
-    heldAt: row.held > 0 ? row.held : null,
-    lastHost: row.lastHost,
-    lastCode: row.lastCode,
-    lastError: row.lastError,
-  };
-}
-
-function messageOf(view: Reader, now: number, { queue: id, row, recipients }: QueuedView) {
-  return {
-    id,
-    from: row.envelopeFrom,
-    arrivedAt: row.arrivedAt,
-    expiresAt: row.expiresAt,
-    size: (blob(view, row.blob)?.size ?? 0) - row.skip,
-    messageId: unlessDamaged(() => info(view, row.blob))?.messageId ?? '',
-    recipients: recipients.map((recipient) => recipientOf(now, recipient)),
-  };
-}
-type Message = ReturnType<typeof messageOf>;
+type Message = QueuedMessage;
 
 const listed = 50;
 

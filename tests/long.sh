@@ -54,6 +54,7 @@ parts=(
   "lsm-kill       crash/kill.test.ts         MAILSITE_ENGINE=lsm MAILSITE_KILLS=${kills:-40}"
   'ui             ui'
   'compact        crash/compact.test.ts'
+  'ui             ui'
   'bare           container/bare.test.ts'
   'booted         container/booted.test.ts'
 )

@@ -211,16 +211,20 @@ export function startFake(port = 0): FakePortal {
         (row) => row.address,
         {},
       );
-    if (at === 'GET queue' && name === undefined) return site.state === 'online' ? Response.json({ queue: { items: data.queue, next: null } }) : offline();
+    if (at === 'GET queue' && name === undefined) return site.state === 'online' ? Response.json({ queue: { messages: data.queue, next: null } }) : offline();
     if (at === 'GET queue') {
       const message = data.queue.find((m) => String(m.id) === name);
       return message === undefined ? problem(404, 'Not found', 'It has left the queue.') : Response.json({ message });
     }
     if (at === 'POST queue') {
       const ids = body['ids'] as number[];
+      const action = String(body['action']);
+      const state = action === 'hold' ? ('held' as const) : ('waiting' as const);
       data.queue = data.queue
-        .filter((m) => body['action'] !== 'delete' || !ids.includes(m.id))
-        .map((m) => (ids.includes(m.id) && ['hold', 'release'].includes(String(body['action'])) ? { ...m, held: body['action'] === 'hold' } : m));
+        .filter((m) => action !== 'delete' || !ids.includes(m.id))
+        .map((m) =>
+          ids.includes(m.id) ? { ...m, recipients: m.recipients.map((r) => ({ ...r, state, nextAttempt: state === 'held' ? null : Date.now() })) } : m,
+        );
       return Response.json({ command: 'c1' }, { status: 202 });
     }
     if (at === 'GET commands') return Response.json({ id: name, name: 'queue.hold', state: 'done', value: null });

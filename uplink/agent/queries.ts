@@ -7,7 +7,8 @@ import { survey } from '../../protocols/dns/survey.ts';
 import { normalizeDomain } from '../../storage/addresses.ts';
 import type { Reader } from '../../storage/engine.ts';
 import { trace } from '../../storage/trace.ts';
-import { blob, queue, type QueuedView, queued } from '../../storage/views.ts';
+import { messageOf, type QueuedMessage } from '../../storage/queued.ts';
+import { queue, queued } from '../../storage/views.ts';
 import type { Facts } from '../states/site.ts';
 
 /** What an answer is made of. */
@@ -63,60 +64,19 @@ export async function answerQuery(asking: Asking, name: string, args: Readonly<R
 /** Messages whose sender or one of whose recipients holds `filter`, oldest first. */
 function listQueue(view: Reader, now: number, filter: string, after: number) {
   view.refresh();
-  const items: ReturnType<typeof messageOf>[] = [];
+  const items: QueuedMessage[] = [];
   for (const message of queue(view, after)) {
     const holds = [message.row.envelopeFrom, ...message.recipients.map((r) => r.row.address)].some((address) => address.toLowerCase().includes(filter));
     if (!holds) continue;
     if (items.length === listed) return { items, next: String(items.at(-1)?.id) };
-    items.push(messageOf(view, now, message));
+    items.push(messageOf(view, now, { ...message, recipients: message.recipients.slice(0, listed) }));
   }
   return { items, next: null };
 }
 
-function messageOf(view: Reader, now: number, { queue: id, row: message, recipients }: QueuedView) {
-  return {
-    id,
-    from: message.envelopeFrom,
-    size: Math.max(0, (blob(view, message.blob)?.size ?? 0) - message.skip),
-    arrivedAt: message.arrivedAt,
-    expiresAt: message.expiresAt,
-    held: recipients.length > 0 && recipients.every((r) => r.row.held > 0),
-    recipients: recipients.slice(0, listed).map(({ row: r }) => ({
-      to: r.address,
-      domain: r.domain,
-      attempts: r.attempts,
-      due: r.held > 0 ? 0 : Math.max(r.due, r.leaseUntil > now ? now : 0),
-      held: r.held > 0,
-      lastHost: r.lastHost,
-      lastCode: r.lastCode,
-      lastError: r.lastError,
-    })),
-  };
-}
-
-const levels = { required: 'needed', recommended: 'recommended', conditional: 'optional', optional: 'optional' } as const;
-
 async function dns({ world, view, systemResolvers }: Asking, domain: string, judged: boolean) {
   const found = await survey(world, view, { addresses: null, domain: normalizeDomain(domain) ?? domain, systemResolvers, judged });
   if (found === null || found.wanted.length === 0) throw new Error(`this site does not run ${domain} yet`);
-  if (!judged)
-    return found.wanted.map(({ name, type, values, level, why }) => ({
-      name,
-      type,
-      value: values.join('\n'),
-      level: levels[level],
-      state: 'unknown',
-      reason: why,
-      fix: '',
-    }));
-  return (await found.judge()).map(({ name, type, values, level, state, reason, fix }) => ({
-    name,
-    type,
-    value: values.join('\n'),
-    level: levels[level],
-    // what need not be there under the conditions of now is well as it is
-    state: state === 'unneeded' ? 'right' : state,
-    reason,
-    fix,
-  }));
+  if (judged) return found.judge();
+  return found.wanted.map(({ why, ...record }) => ({ ...record, state: 'unknown', found: [], reason: why, fix: '' }));
 }

@@ -94,34 +94,40 @@ export interface Alias {
 export interface Edited {
   readonly wantedRev: number;
 }
+/** A record that a domain needs, judged by what the world sees of it. */
 export interface DnsRow {
   readonly name: string;
   readonly type: string;
-  readonly value: string;
-  readonly level: 'needed' | 'recommended' | 'optional';
-  readonly state: 'right' | 'missing' | 'wrong' | 'unknown';
+  /** What should be there, one record each; empty: not known yet, see `reason`. */
+  readonly values: readonly string[];
+  readonly level: 'required' | 'recommended' | 'conditional' | 'optional';
+  readonly state: 'right' | 'missing' | 'wrong' | 'unneeded' | 'unknown';
+  /** What is there. */
+  readonly found: readonly string[];
   readonly reason: string;
   readonly fix: string;
 }
-
+/** As `mailsite queue list --json` says it. */
 export interface QueueAnswer {
-  readonly queue: { readonly items: readonly Queued[]; readonly next?: string | null };
+  readonly queue: { readonly messages: readonly Queued[]; readonly next: number | null };
 }
 export interface Queued {
   readonly id: number;
   readonly from: string;
   readonly size: number;
   readonly arrivedAt: number;
-  readonly held: boolean;
+  /** When it is given up. */
+  readonly expiresAt: number;
+  readonly messageId: string;
   readonly recipients: readonly QueuedRecipient[];
 }
 export interface QueuedRecipient {
-  readonly to: string;
-  readonly domain: string;
+  readonly n: number;
+  readonly address: string;
+  readonly state: 'trying' | 'held' | 'waiting';
   readonly attempts: number;
-  /** The next attempt. */
-  readonly due: number;
-  readonly held: boolean;
+  /** Null: held, or being tried. */
+  readonly nextAttempt: number | null;
   readonly lastHost: string;
   readonly lastCode: string;
   readonly lastError: string;

@@ -45,14 +45,14 @@ export function DomainScreen(): ReactNode {
   );
 }
 
-const order = ['needed', 'recommended', 'optional'] as const;
+const order = ['required', 'recommended', 'conditional', 'optional'] as const;
 
 function Records({ domain }: { readonly domain: string }): ReactNode {
   const { api } = useSite();
   const dns = useResource<List<DnsRow>>(`${api('domains', domain, 'dns')}?check=1`);
   const items = dns.value?.items ?? [];
-  const open = items.filter((row) => row.level === 'needed' && row.state !== 'right').length;
-  const unfinished = dns.value !== undefined && items.some((row) => row.state !== 'right');
+  const open = items.filter((row) => row.level === 'required' && row.state !== 'right').length;
+  const unfinished = items.some((row) => row.state === 'missing' || row.state === 'wrong');
   const { reload } = dns;
   useEffect(() => (unfinished ? every(CHECK_MS, () => document.visibilityState === 'visible' && reload()) : undefined), [unfinished, reload]);
   return (
@@ -81,7 +81,7 @@ function Records({ domain }: { readonly domain: string }): ReactNode {
             <h3>{text.dns.levels[level]}</h3>
             <ul className="dns">
               {rows.map((row) => (
-                <RecordRow key={row.type + row.name + row.value} row={row} />
+                <RecordRow key={row.type + row.name + row.values.join()} row={row} />
               ))}
             </ul>
           </div>
@@ -95,6 +95,7 @@ const looks = {
   right: { icon: 'check', tone: 'good' },
   missing: { icon: 'missing', tone: 'warn' },
   wrong: { icon: 'wrong', tone: 'bad' },
+  unneeded: { icon: 'check', tone: 'idle' },
   unknown: { icon: 'missing', tone: 'idle' },
 } as const;
 
@@ -111,10 +112,17 @@ function RecordRow({ row }: { readonly row: DnsRow }): ReactNode {
           <Badge>{row.type}</Badge>
           <CopyValue value={row.name} what={text.dns.nameOf(row.type)} />
         </div>
-        <div className="dns-value">
-          <CopyValue value={row.value} what={text.dns.valueOf(row.type)} />
-        </div>
-        {row.state !== 'right' && (row.reason !== '' || row.fix !== '') && (
+        {row.values.map((value) => (
+          <div className="dns-value" key={value}>
+            <CopyValue value={value} what={text.dns.valueOf(row.type)} />
+          </div>
+        ))}
+        {row.state === 'wrong' && row.found.length > 0 && (
+          <p className="dns-found">
+            {text.dns.found} <code>{row.found.join(' · ')}</code>
+          </p>
+        )}
+        {(row.reason !== '' || row.fix !== '') && (
           <p className="dns-why">
             {row.reason} {row.fix !== '' && <strong>{row.fix}</strong>}
           </p>

@@ -21,7 +21,9 @@ import { useMay, useSite, useWork } from '../session.ts';
 type Action = 'hold' | 'release' | 'retry' | 'delete';
 type Show = 'all' | 'waiting' | 'held';
 
-const itemsOf = (answer: QueueAnswer | undefined): readonly Queued[] => answer?.queue.items ?? [];
+const itemsOf = (answer: QueueAnswer | undefined): readonly Queued[] => answer?.queue.messages ?? [];
+/** All of it: a message is held when nothing of it is to be tried. */
+const isHeld = (message: Queued): boolean => message.recipients.every((r) => r.state === 'held');
 const oldestFirst = (a: Queued, b: Queued): number => a.arrivedAt - b.arrivedAt;
 const lastWords = (message: Queued): QueuedRecipient | undefined => message.recipients.find((r) => r.lastError !== '');
 
@@ -34,8 +36,8 @@ export function Queue(): ReactNode {
   const rows = useMemo(() => {
     const wanted = filter.toLowerCase();
     return itemsOf(queue.value)
-      .filter((m) => show === 'all' || (show === 'held') === m.held)
-      .filter((m) => `${m.from} ${m.recipients.map((r) => `${r.to} ${r.lastHost} ${r.lastError}`).join(' ')}`.toLowerCase().includes(wanted))
+      .filter((m) => show === 'all' || (show === 'held') === isHeld(m))
+      .filter((m) => `${m.from} ${m.recipients.map((r) => `${r.address} ${r.lastHost} ${r.lastError}`).join(' ')}`.toLowerCase().includes(wanted))
       .sort(oldestFirst);
   }, [queue.value, filter, show]);
   return (
@@ -100,7 +102,7 @@ function QueueTable({ rows }: { readonly rows: readonly Queued[] }): ReactNode {
         to={(m) => screen('queue', String(m.id))}
         picked={picked}
         onPick={acts ? pick : undefined}
-        pickLabel={(m) => text.queue.message(m.from, m.recipients[0]?.to ?? '')}
+        pickLabel={(m) => text.queue.message(m.from, m.recipients[0]?.address ?? '')}
         columns={[
           {
             label: text.queue.mail,
@@ -108,7 +110,7 @@ function QueueTable({ rows }: { readonly rows: readonly Queued[] }): ReactNode {
             cell: (m) => (
               <span className="twoline">
                 <span className="strong">
-                  {m.recipients.length > 1 ? text.queue.toMany(m.recipients[0]?.to ?? '', m.recipients.length - 1) : m.recipients[0]?.to}
+                  {m.recipients.length > 1 ? text.queue.toMany(m.recipients[0]?.address ?? '', m.recipients.length - 1) : m.recipients[0]?.address}
                 </span>
                 <span className="faint">{text.queue.from(m.from || text.queue.bounce)}</span>
               </span>
@@ -127,8 +129,9 @@ function QueueTable({ rows }: { readonly rows: readonly Queued[] }): ReactNode {
   );
 }
 function Next({ message }: { readonly message: Queued }): ReactNode {
-  if (message.held) return <State tone="warn">{text.queue.held}</State>;
-  return ahead(Math.min(...message.recipients.map((r) => r.due)));
+  if (isHeld(message)) return <State tone="warn">{text.queue.held}</State>;
+  const due = message.recipients.flatMap((r) => r.nextAttempt ?? []);
+  return due.length === 0 ? text.queue.trying : ahead(Math.min(...due));
 }
 
 /** What can be done with those that are picked. */
@@ -160,7 +163,7 @@ function Actions({ messages, onDone, onAll }: { readonly messages: readonly Queu
   const none = messages.length === 0;
   return (
     <div className="actionbar">
-      <output className="actionbar-words">{none ? said || text.queue.pickSome : text.table.picked(messages.length)}</output>
+      <output className="actionbar-words">{none ? said || text.queue.pickSome : onAll === undefined ? said : text.table.picked(messages.length)}</output>
       <div className="actions">
         {onAll && (
           <Button look="quiet" onPress={none ? onAll : onDone}>
@@ -212,6 +215,7 @@ export function QueuedMessage(): ReactNode {
                   [text.queue.sender, found.from || text.queue.bounce],
                   [text.queue.arrived, moment(found.arrivedAt)],
                   [text.queue.size, size(found.size)],
+                  [text.queue.expires, ahead(found.expiresAt)],
                 ]}
               />
             </Card>
@@ -220,7 +224,7 @@ export function QueuedMessage(): ReactNode {
             </Section>
             {allowed('trace.see') && found.recipients[0] !== undefined && (
               <div className="actions">
-                <LinkButton to={at([...screen('trace').slice(1).split('/')], { about: found.recipients[0].to })} icon="trace">
+                <LinkButton to={at([...screen('trace').slice(1).split('/')], { about: found.messageId || found.recipients[0].address })} icon="trace">
                   {text.queue.trace}
                 </LinkButton>
               </div>
@@ -236,11 +240,14 @@ function RecipientTable({ message }: { readonly message: Queued }): ReactNode {
     <Table
       label={text.queue.recipients}
       rows={message.recipients}
-      keyOf={(r) => r.to}
+      keyOf={(r) => String(r.n)}
       columns={[
-        { label: text.queue.to, cell: (r) => <span className="strong">{r.to}</span> },
+        { label: text.queue.to, cell: (r) => <span className="strong">{r.address}</span> },
         { label: text.queue.attempts, cell: (r) => String(r.attempts) },
-        { label: text.queue.next, cell: (r) => (r.held ? <State tone="warn">{text.queue.held}</State> : ahead(r.due)) },
+        {
+          label: text.queue.next,
+          cell: (r) => (r.state === 'held' ? <State tone="warn">{text.queue.held}</State> : r.nextAttempt === null ? text.queue.trying : ahead(r.nextAttempt)),
+        },
         {
           label: text.queue.said,
           wide: true,
