@@ -99,9 +99,14 @@ export function ownCommand(): readonly string[] {
   return Bun.main.startsWith('/$bunfs/') ? ['/proc/self/exe'] : ['/proc/self/exe', Bun.main];
 }
 
+/** Which proxy leads to the portal (uplink/agent/network.ts). */
+const proxies = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'] as const;
+
 /** Nothing of our own environment reaches a child but what is named here. */
 function childEnvironment(): Record<string, string> {
-  return { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', TZ: 'UTC', BUN_TMPDIR: place.tmp, TMPDIR: place.tmp };
+  const given = proxies.map((name) => [name, process.env[name] ?? process.env[name.toLowerCase()]] as const);
+  const proxy = Object.fromEntries(given.filter((row): row is readonly [(typeof proxies)[number], string] => (row[1] ?? '') !== ''));
+  return { ...proxy, PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', TZ: 'UTC', BUN_TMPDIR: place.tmp, TMPDIR: place.tmp };
 }
 
 function bindListeners(listen: string | undefined, offset: number): ListenerSocket[] {
