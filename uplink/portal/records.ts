@@ -66,14 +66,15 @@ const isId = (parts: Parts): boolean => parts.every((p) => part.test(p));
 
 export function openRecords(store: Address<StoreProtocol>, view: Reader): Records {
   const turns = createTurns();
-  const watchers = new Set<{ kind: number; prefix: string; run: (id: readonly string[]) => void }>();
-  const listeners = new Set<{ channel: string; run: (payload: string) => void }>();
+  const watchers = interest<readonly string[]>();
+  const listeners = interest<string>();
   store.on('recordsChanged', ({ keys }) => {
-    for (const { kind, id } of keys) for (const w of watchers) if (w.kind === kind && id.startsWith(w.prefix)) w.run(id.split('/'));
+    for (const { kind, id } of keys) {
+      const parts = id.split('/');
+      for (let n = 0; n <= parts.length; n++) watchers.tell(`${kind}/${parts.slice(0, n).join('/')}`, parts);
+    }
   });
-  store.on('published', ({ channel, payload }) => {
-    for (const l of listeners) if (l.channel === channel) l.run(payload);
-  });
+  store.on('published', ({ channel, payload }) => listeners.tell(channel, payload));
   const read = (kind: KindName, parts: Parts): { rev: number; body: unknown } => {
     if (!isId(parts)) return { rev: 0, body: undefined };
     view.refresh();
@@ -109,18 +110,35 @@ export function openRecords(store: Address<StoreProtocol>, view: Reader): Record
       }
       throw new Busy('others changed the same each time: try again');
     },
-    watch(kind, prefix, run) {
-      const row = { kind: kinds[kind].number, prefix: prefixOf(prefix), run };
-      watchers.add(row);
-      return () => void watchers.delete(row);
-    },
+    watch: (kind, prefix, run) => watchers.add(`${kinds[kind].number}/${prefixOf(prefix)}`, run),
     async publish(channel, payload) {
       await store.ask('publish', { channel, payload });
     },
-    hear(channel, run) {
-      const row = { channel, run };
-      listeners.add(row);
-      return () => void listeners.delete(row);
+    hear: listeners.add,
+  };
+}
+
+interface Interest<T> {
+  /** Returns how to end it. */
+  add(name: string, run: (what: T) => void): () => void;
+  tell(name: string, what: T): void;
+}
+
+/** Who wants to hear of what, by its name: thousands of sessions cost nothing when something else changes. */
+function interest<T>(): Interest<T> {
+  const rows = new Map<string, Set<{ readonly run: (what: T) => void }>>();
+  return {
+    add(name, run) {
+      const row = { run };
+      const all = rows.get(name) ?? new Set();
+      rows.set(name, all.add(row));
+      return () => {
+        all.delete(row);
+        if (all.size === 0 && rows.get(name) === all) rows.delete(name);
+      };
+    },
+    tell(name, what) {
+      for (const { run } of rows.get(name) ?? []) run(what);
     },
   };
 }
