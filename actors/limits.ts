@@ -284,6 +284,8 @@ export const limits = {
   uplinkSilentMs: 65_000,
   uplinkRetryMs: 1_000,
   uplinkRetryMaxMs: 300_000,
+  /** Between two tries to reach a portal that does not answer, at most: when it is back, all its sites are soon. */
+  uplinkAwayMs: 20_000,
   /** How long a poll waits for something to say. */
   uplinkPollMs: 25_000,
   uplinkLookMs: 5_000,

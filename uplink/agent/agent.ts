@@ -89,7 +89,7 @@ export function createAgent(site: AgentSite): Agent {
 
 /** Full jitter, so that a thousand sites do not come back at once; what the portal asks for is kept. */
 function pause(world: World, failures: number, retryAfterMs: number): number {
-  const most = Math.min(limits.uplinkRetryMaxMs, limits.uplinkRetryMs * 2 ** Math.min(failures, 20));
+  const most = Math.min(limits.uplinkAwayMs, limits.uplinkRetryMs * 2 ** Math.min(failures, 20));
   const [a = 0, b = 0] = world.random(2);
   const part = (a * 256 + b) / 65_536;
   return retryAfterMs > 1 ? Math.min(retryAfterMs, limits.uplinkRetryMaxMs) * (0.75 + part / 2) : most * part;

@@ -64,8 +64,9 @@ export function serveHttp(portal: Portal, at: Endpoint): { readonly port: number
     idleTimeout: limits.portalIdleSeconds,
     fetch: (request, server) => {
       const { pathname } = new URL(request.url);
-      if (pathname.startsWith('/api/v1/')) return api(request, originOf(request, server.requestIP(request)?.address ?? ''));
-      return respond(portal, request, () => uplink.fetch(request, server));
+      const address = originOf(request, server.requestIP(request)?.address ?? '');
+      if (pathname.startsWith('/api/v1/')) return api(request, address);
+      return respond(portal, request, () => uplink.fetch(request, server, address));
     },
     websocket: uplink.websocket,
   });

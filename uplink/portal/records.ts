@@ -1,6 +1,7 @@
 // How a portal process reads and writes its records. Guarantees: a transaction writes all or nothing, and only if nothing
-// that it read was changed meanwhile (it is run again otherwise); a process keeps no record in its memory, so that any
-// number of them may share one engine; a reader sees its own writes.
+// that it read was changed meanwhile (it is run again otherwise, and those of one process that disturbed each other go one
+// after the other then); a process keeps no record in its memory, so that any number of them may share one engine; a
+// reader sees its own writes.
 
 import type { Address } from '../../actors/actor.ts';
 import { assert } from '../../actors/assert.ts';
@@ -10,6 +11,7 @@ import type { Reader } from '../../storage/engine.ts';
 import type { StoreProtocol } from '../../storage/messages.ts';
 import { record, records as rows } from '../../storage/views.ts';
 import { type KindName, kinds, type RecordOf } from './kinds.ts';
+import { createTurns, type Turns } from './turns.ts';
 
 export type Parts = readonly string[];
 export interface Found<K extends KindName> {
@@ -63,14 +65,16 @@ const prefixOf = (parts: Parts): string => {
 const isId = (parts: Parts): boolean => parts.every((p) => part.test(p));
 
 export function openRecords(store: Address<StoreProtocol>, view: Reader): Records {
-  const watchers = new Set<{ kind: number; prefix: string; run: (id: readonly string[]) => void }>();
-  const listeners = new Set<{ channel: string; run: (payload: string) => void }>();
+  const turns = createTurns();
+  const watchers = interest<readonly string[]>();
+  const listeners = interest<string>();
   store.on('recordsChanged', ({ keys }) => {
-    for (const { kind, id } of keys) for (const w of watchers) if (w.kind === kind && id.startsWith(w.prefix)) w.run(id.split('/'));
+    for (const { kind, id } of keys) {
+      const parts = id.split('/');
+      for (let n = 0; n <= parts.length; n++) watchers.tell(`${kind}/${parts.slice(0, n).join('/')}`, parts);
+    }
   });
-  store.on('published', ({ channel, payload }) => {
-    for (const l of listeners) if (l.channel === channel) l.run(payload);
-  });
+  store.on('published', ({ channel, payload }) => listeners.tell(channel, payload));
   const read = (kind: KindName, parts: Parts): { rev: number; body: unknown } => {
     if (!isId(parts)) return { rev: 0, body: undefined };
     view.refresh();
@@ -93,25 +97,48 @@ export function openRecords(store: Address<StoreProtocol>, view: Reader): Record
       return list(kind, prefix, options);
     },
     async transact(run) {
+      let disturbed: readonly string[] = [];
       for (let tries = 0; tries < limits.portalTries; tries++) {
-        const attempt = begin(read, list);
-        const result = await run(attempt.tx);
-        if (await attempt.commit(store)) return result;
+        const attempt = begin(read, list, turns, disturbed);
+        try {
+          const result = await run(attempt.tx);
+          if (await attempt.commit(store)) return result;
+          disturbed = attempt.disturbed();
+        } finally {
+          attempt.end();
+        }
       }
       throw new Busy('others changed the same each time: try again');
     },
-    watch(kind, prefix, run) {
-      const row = { kind: kinds[kind].number, prefix: prefixOf(prefix), run };
-      watchers.add(row);
-      return () => void watchers.delete(row);
-    },
+    watch: (kind, prefix, run) => watchers.add(`${kinds[kind].number}/${prefixOf(prefix)}`, run),
     async publish(channel, payload) {
       await store.ask('publish', { channel, payload });
     },
-    hear(channel, run) {
-      const row = { channel, run };
-      listeners.add(row);
-      return () => void listeners.delete(row);
+    hear: listeners.add,
+  };
+}
+
+interface Interest<T> {
+  /** Returns how to end it. */
+  add(name: string, run: (what: T) => void): () => void;
+  tell(name: string, what: T): void;
+}
+
+/** Who wants to hear of what, by its name: thousands of sessions cost nothing when something else changes. */
+function interest<T>(): Interest<T> {
+  const rows = new Map<string, Set<{ readonly run: (what: T) => void }>>();
+  return {
+    add(name, run) {
+      const row = { run };
+      const all = rows.get(name) ?? new Set();
+      rows.set(name, all.add(row));
+      return () => {
+        all.delete(row);
+        if (all.size === 0 && rows.get(name) === all) rows.delete(name);
+      };
+    },
+    tell(name, what) {
+      for (const { run } of rows.get(name) ?? []) run(what);
     },
   };
 }
@@ -124,8 +151,19 @@ interface Key {
   readonly id: string;
 }
 
-function begin(read: Read, list: List): { tx: Transaction; commit(store: Address<StoreProtocol>): Promise<boolean> } {
-  const reads = new Map<string, Key & { rev: number; body: unknown }>();
+interface Attempt {
+  readonly tx: Transaction;
+  /** False: something that it read is not so any more. */
+  commit(store: Address<StoreProtocol>): Promise<boolean>;
+  /** What it read that is not so any more. */
+  disturbed(): string[];
+  end(): void;
+}
+
+/** `contended`: what others changed under the attempt before, so that this one waits for its turn at it. */
+function begin(read: Read, list: List, turns: Turns, contended: readonly string[]): Attempt {
+  let endTurn: (() => void) | null = null;
+  const reads = new Map<string, Key & { of: KindName; parts: Parts; rev: number; body: unknown }>();
   const writes = new Map<string, Key & { body: unknown }>();
   const nameOf = (kind: KindName, id: string): string => `${kinds[kind].number}/${id}`;
   const write = (kind: KindName, parts: Parts, body: unknown): void => {
@@ -139,7 +177,12 @@ function begin(read: Read, list: List): { tx: Transaction; commit(store: Address
       const name = nameOf(kind, id);
       const own = writes.get(name);
       if (own !== undefined) return (own.body ?? undefined) as RecordOf<typeof kind> | undefined;
-      const known = reads.get(name) ?? { kind: kinds[kind].number, id, ...read(kind, parts) };
+      if (endTurn === null && !reads.has(name) && (turns.busy(name) || contended.includes(name))) {
+        const turn = turns.take(name);
+        endTurn = () => void turn.then((end) => end()); // also when what waits for it is given up
+        await turn;
+      }
+      const known = reads.get(name) ?? { kind: kinds[kind].number, id, of: kind, parts, ...read(kind, parts) };
       reads.set(name, known);
       return known.body as RecordOf<typeof kind> | undefined;
     },
@@ -151,6 +194,8 @@ function begin(read: Read, list: List): { tx: Transaction; commit(store: Address
   };
   return {
     tx,
+    disturbed: () => [...reads.entries()].filter(([, { parts, of, rev }]) => read(of, parts).rev !== rev).map(([name]) => name),
+    end: () => endTurn?.(),
     async commit(store) {
       if (writes.size === 0) return true;
       const done = await store.ask('changeRecords', {

@@ -16,8 +16,8 @@ interface Attached {
 export type UplinkSocket = ServerWebSocket<Attached>;
 
 export interface UplinkServer {
-  /** Null: not ours. Undefined: it is a WebSocket now. */
-  fetch(request: Request, server: Server<Attached>): Promise<Response | undefined | null>;
+  /** Null: not ours. Undefined: it is a WebSocket now. `address`: where it came from, an IP literal. */
+  fetch(request: Request, server: Server<Attached>, address: string): Promise<Response | undefined | null>;
   readonly websocket: WebSocketHandler<Attached>;
 }
 
@@ -32,9 +32,8 @@ export function uplinkServer(portal: Portal): UplinkServer {
     return now;
   };
   return {
-    async fetch(request, server) {
+    async fetch(request, server, address) {
       const { pathname } = new URL(request.url);
-      const address = server.requestIP(request)?.address ?? '';
       if (pathname === '/v1/uplink') {
         if ((open.get(address) ?? 0) >= limits.uplinkPerAddress) return problem(429, 'too many connections from this address');
         return server.upgrade(request, { data: { address, session: null } }) ? undefined : problem(426, 'this is a WebSocket');
