@@ -201,6 +201,8 @@ export const limits = {
   /** How long a machine may put or read parked objects before it proves itself again, and how long it has for the proof. */
   grantMs: 3_600_000,
   grantChallengeMs: 60_000,
+  /** Octets of a parked manifest, or of the record of a lineage. */
+  parkedManifest: 2 * MiB,
   /** Of a transaction whose reads others change meanwhile. */
   portalTries: 20,
   portalRequest: 2 * MiB,

@@ -24,6 +24,8 @@ export async function launch(world: World, given: Arguments, url: string, answer
   const before = site.view === null ? undefined : getRow(site.view, 'uplink', {});
   const ours = before?.site === id && before.machine === machine;
   if (site.view !== null && !ours) throw new Failure(`${site.data} holds another site: a launch needs an empty --data`);
+  if (ours && ['superseded', 'quarantined', 'decommissioned'].includes(before.state))
+    throw new Failure(`${site.data} was this site before another machine took over: a launch needs an empty --data`);
   if (ours && before.state !== 'standby') return say(given, site.data, url, id, before.epoch, true);
   return plainly(async () => {
     if (!ours) {

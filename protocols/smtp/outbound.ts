@@ -8,6 +8,7 @@ import { LinkLost, logCrash } from '../../actors/actor.ts';
 import { limits } from '../../actors/limits.ts';
 import { isRefusal } from '../../actors/wire.ts';
 import type { Timer, World } from '../../actors/world.ts';
+import { fenced } from '../../storage/views.ts';
 import type { Keyring } from '../dkim/keyring.ts';
 import type { Resolver } from '../dns/resolver.ts';
 import type { Site } from '../site.ts';
@@ -177,8 +178,8 @@ async function runJob(state: State, lane: Lane, job: Job, client: SmtpClient | n
   if (pending === null) return client;
   const start = world.monotonicMs();
   const to = destinationOf(site, pending.recipients[0]?.row.domain ?? '');
-  // Too little is left of the lease, or another document came: back to the queue.
-  if (start - job.leasedAt > limits.queueLeaseMs / 2 || to.key !== lane.to.key) {
+  // Too little is left of the lease, another document came, or another machine is the site: back to the queue.
+  if (start - job.leasedAt > limits.queueLeaseMs / 2 || to.key !== lane.to.key || fenced(site.view)) {
     // no longer held: it may be leased again before the answer is here
     letGo(state, job);
     await quietly(release(site, pending, world.now()));

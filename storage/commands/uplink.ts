@@ -17,7 +17,7 @@ export const joined: Command<'joined'> = (tx, { now, identity, ...who }) => {
   const was = tx.get('uplink', {});
   const same = was?.portalId === who.portalId && was.site === who.site;
   if (was && !same && was.state !== 'decommissioned' && !isKit(tx, identity)) return refuse('locked', `it belongs to the portal ${was.portal}`);
-  if (same && was.machine === who.machine && was.epoch >= who.epoch) return {}; // asked again
+  if (same && was.machine === who.machine && was.epoch >= who.epoch && was.state !== 'standby') return {}; // asked again
   const kept: Pick<Uplink, 'seenRev' | 'seenHash' | 'seenStatus' | 'seenErrors' | 'runningRev' | 'runningHash' | 'confirmBy'> = same
     ? was
     : { seenRev: 0, seenHash: '', seenStatus: 'none', seenErrors: '[]', runningRev: 0, runningHash: '', confirmBy: 0 };

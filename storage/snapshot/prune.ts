@@ -24,10 +24,15 @@ export interface Pruned {
 /** Objects put less than this ago may belong to a snapshot which has no manifest yet. */
 const youngMs = 24 * 3_600_000;
 
-/** `dryRun`: only says what would go. */
-export async function prune(place: Place, nowMs: number, dryRun: boolean): Promise<Pruned> {
+/**
+ * `dryRun`: only says what would go. `byArrival`: the age of a snapshot is that of its manifest in the place, whatever it says
+ * itself: who makes them may lie.
+ */
+export async function prune(place: Place, nowMs: number, dryRun: boolean, byArrival = false): Promise<Pruned> {
   const names = await manifestNames(place);
-  const { readable, damaged } = await glance(place, names);
+  const seen = await glance(place, names);
+  const { damaged } = seen;
+  const readable = byArrival ? await arrived(place, seen.readable) : seen.readable;
   const staying = new Set(damaged.keys());
   const newest = new Map<string, { name: string; good: Glance | null }>();
   for (const name of names) newest.set(name.split('/')[1] as string, { name, good: null });
@@ -37,7 +42,10 @@ export async function prune(place: Place, nowMs: number, dryRun: boolean): Promi
       nowMs,
     );
     for (const name of kept) staying.add(name);
-    const good = await lastGood(place, own);
+    const good = await lastGood(
+      place,
+      own.toSorted((a, b) => (byArrival ? b.takenAt - a.takenAt : 0) || b.commit - a.commit),
+    );
     if (good !== null) staying.add(good.name);
     newest.set(lineage, { name: newest.get(lineage)?.name ?? '', good });
   }
@@ -52,10 +60,19 @@ export async function prune(place: Place, nowMs: number, dryRun: boolean): Promi
   }
 }
 
-/** The newest snapshot all of whose objects are there, of one lineage. */
+/** The same, taken when they came. */
+async function arrived(place: Place, snapshots: readonly Glance[]): Promise<Glance[]> {
+  const at = new Map<string, number>();
+  for await (const { name, modifiedMs } of place.list('manifests/')) at.set(name, modifiedMs);
+  return snapshots.flatMap((snapshot) => {
+    const takenAt = at.get(snapshot.name);
+    return takenAt === undefined ? [] : [{ ...snapshot, takenAt }];
+  });
+}
+
+/** The first of these snapshots, newest first, all of whose objects are there. */
 async function lastGood(place: Place, snapshots: readonly Glance[]): Promise<Glance | null> {
-  for (const snapshot of snapshots.toSorted((a, b) => b.commit - a.commit))
-    if ((await verifyPresence(place, snapshot.name, false, () => {})).problems.length === 0) return snapshot;
+  for (const snapshot of snapshots) if ((await verifyPresence(place, snapshot.name, false, () => {})).problems.length === 0) return snapshot;
   return null;
 }
 

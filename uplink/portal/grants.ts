@@ -79,7 +79,8 @@ function activate({ records, world }: Portal, organisation: string, id: string, 
     const machine = await tx.get('machine', id, name);
     if (site === undefined || machine === undefined || site.state === 'decommissioned') return null;
     if (site.machine === name) return { epoch: site.epoch };
-    if (machine.state !== 'standby') return null;
+    // one that waited since before another took over would bring back old mail
+    if (machine.state !== 'standby' || machine.epoch !== site.epoch) return null;
     const now = world.now();
     const epoch = site.epoch + 1;
     const before = site.machine === '' ? undefined : await tx.get('machine', id, site.machine);

@@ -4,8 +4,10 @@
 // snapshots go by age, here. Nothing of it can be read without the site's key, which is not here.
 
 import { limits } from '../../actors/limits.ts';
+import { readLineage, readManifest } from '../../storage/snapshot/manifest.ts';
 import { isName } from '../../storage/snapshot/name.ts';
 import { openPlace, type Place, PlaceError } from '../../storage/snapshot/place.ts';
+import { Damaged } from '../../storage/snapshot/seal.ts';
 import { type Grant, openToken } from '../grant.ts';
 import type { Portal } from './process.ts';
 import { noteManifest } from './timeline.ts';
@@ -81,6 +83,9 @@ async function put(portal: Portal, place: Place, grant: Grant, name: string, req
     return Response.json({});
   }
   if (!/^(manifests\/[0-9a-f]{1,64}\/\d{16}|lineages\/[0-9a-f]{1,64})$/.test(name)) return refusal(400, 'only snapshots are kept here');
+  if (octets.length > limits.parkedManifest) return refusal(413, `a manifest has at most ${limits.parkedManifest} octets`);
+  const bad = await faultOf(place, name, octets);
+  if (bad !== null) return refusal(422, bad);
   const there = await place.get(name);
   if (there !== null && !Buffer.from(there).equals(octets)) {
     // a lineage is written anew by the same signer only; a manifest never
@@ -89,6 +94,19 @@ async function put(portal: Portal, place: Place, grant: Grant, name: string, req
   if (there === null) await place.put(name, octets);
   if (name.startsWith('manifests/')) await noteManifest(portal, grant, place, name);
   return Response.json({});
+}
+
+/** Why these octets are no manifest or lineage of that name; null: they are, and whose signature they have. */
+async function faultOf(place: Place, name: string, octets: Uint8Array): Promise<string | null> {
+  const withThis: Place = { ...place, get: async (other) => (other === name ? octets : place.get(other)) };
+  try {
+    if (name.startsWith('manifests/')) await readManifest(withThis, name);
+    else await readLineage(withThis, name.slice('lineages/'.length));
+    return null;
+  } catch (error) {
+    if (error instanceof Damaged) return error.message;
+    throw error;
+  }
 }
 
 /** null: too large. */

@@ -2,13 +2,15 @@
 // for a manifest that is there and whose signature holds; old ones go by age (storage/snapshot/retention.ts), the newest
 // whole one never.
 
+import { LinkLost } from '../../actors/actor.ts';
 import { manifestName, readManifest } from '../../storage/snapshot/manifest.ts';
 import { prune } from '../../storage/snapshot/prune.ts';
 import { Damaged } from '../../storage/snapshot/seal.ts';
 import { objectsOf } from '../../storage/snapshot/verify.ts';
-import type { Place } from '../../storage/snapshot/place.ts';
+import { type Place, PlaceError } from '../../storage/snapshot/place.ts';
 import type { Grant } from '../grant.ts';
 import { ordered } from './kinds.ts';
+import { Busy } from './records.ts';
 import { placeOf } from './objects.ts';
 import type { Portal } from './process.ts';
 
@@ -20,7 +22,7 @@ export async function noteManifest({ records }: Portal, grant: Grant, place: Pla
     await records.transact(async (tx) => {
       const id = [grant.site, ordered(grant.epoch), ordered(commit)];
       const was = await tx.get('snapshot', ...id);
-      if (was?.lineage === lineage) return;
+      if (was !== undefined) return; // another history with this number hides none that was there
       tx.put('snapshot', id, { name, lineage, epoch: grant.epoch, commit, at: takenAt, size, by: grant.machine, proven: '' });
     });
   } catch (error) {
@@ -42,17 +44,27 @@ export async function pruneForever(portal: Portal): Promise<never> {
     await world.sleep(HOUR_MS / 2 + (HOUR_MS / 2) * ((world.random(1)[0] as number) / 255));
     for (let after: readonly string[] | undefined; ; ) {
       const sites = await portal.records.list('siteOf', [], { limit: 100, ...(after === undefined ? {} : { after }) });
-      for (const { id } of sites) await pruneSite(portal, id[0] as string);
+      for (const { id } of sites) await pruneQuietly(portal, id[0] as string);
       after = sites.at(-1)?.id;
       if (after === undefined) break;
     }
   }
 }
 
+/** What is wrong with the place of one site keeps no other from being pruned. */
+async function pruneQuietly(portal: Portal, site: string): Promise<void> {
+  try {
+    await pruneSite(portal, site);
+  } catch (error) {
+    if (!(error instanceof PlaceError || error instanceof Busy || error instanceof Damaged || error instanceof LinkLost)) throw error;
+    portal.world.log('snapshot.failed', { to: site, error: error.message });
+  }
+}
+
 /** Returns how many snapshots went. */
 export async function pruneSite(portal: Portal, site: string): Promise<number> {
   const place = await placeOf(portal, site);
-  const { removed, kept, octets } = await prune(place, portal.world.now(), false);
+  const { removed, kept, octets } = await prune(place, portal.world.now(), false, true);
   if (removed.length === 0) return 0;
   portal.world.log('snapshot.pruned', { to: place.url, removed: removed.length, kept, octets });
   const gone = new Set(removed);

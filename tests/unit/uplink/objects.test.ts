@@ -1,18 +1,21 @@
 // Parked objects: a site puts and reads its own by a grant of its epoch; nothing is replaced, removed or another's.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { limits } from '../../../actors/limits.ts';
 import { memoryEngine } from '../../../storage/engines/memory.ts';
 import { createSnapshot } from '../../../storage/snapshot/create.ts';
 import { keysFor } from '../../../storage/snapshot/keys.ts';
-import { manifestNames, readManifest } from '../../../storage/snapshot/manifest.ts';
+import { manifestName, manifestNames, readManifest, signManifest } from '../../../storage/snapshot/manifest.ts';
 import { openSnapshot } from '../../../storage/snapshot/read.ts';
 import { restoreSnapshot } from '../../../storage/snapshot/restore.ts';
 import { getRow } from '../../../storage/rows.ts';
 import { portalPlace } from '../../../uplink/agent/place.ts';
 import { type Grant, sealToken } from '../../../uplink/grant.ts';
+import { seedFrom, signerOf, signValue } from '../../../uplink/keys.ts';
+import { respondActivate, respondGrant } from '../../../uplink/portal/grants.ts';
 import { respondObjects } from '../../../uplink/portal/objects.ts';
 import type { Portal } from '../../../uplink/portal/process.ts';
 import { openRecords } from '../../../uplink/portal/records.ts';
@@ -133,13 +136,28 @@ test('an object is what its name says, a manifest is never replaced, and nothing
   const { placeFor } = await portalOf();
   const place = placeFor();
   await expect(place.put(hashed(Buffer.from('x')), Buffer.from('y'))).rejects.toThrow(/not what their name says/);
-  const name = `manifests/ab/${'1'.padStart(16, '0')}`;
-  await place.put(name, Buffer.from('one'));
-  await place.put(name, Buffer.from('one'));
-  await expect(place.put(name, Buffer.from('two'))).rejects.toThrow(/another one/);
+  const from = await someSite();
+  const { manifest, secrets } = await createSnapshot(from.engine, place, { now: from.world.now(), full: false, lookBack: true });
+  const name = (await manifestNames(place))[0] as string;
+  const first = Buffer.from((await place.get(name)) as Uint8Array);
+  await place.put(name, first);
+  // who has the key may sign another one, of the same commit: it does not take the place of the first
+  const keys = getRow(from.engine, 'lineage', { lineage: manifest.lineage });
+  const { format: _, sealed: _sealed, signature: _signature, ...fields } = manifest;
+  const second = signManifest(keys?.dataKey as Uint8Array, { ...fields, takenAt: manifest.takenAt + 1 }, secrets);
+  await expect(place.put(name, Buffer.from(JSON.stringify(second)))).rejects.toThrow(/another one/);
+  // what cannot be read would keep old objects for ever
+  for (const [at, octets] of [
+    [manifestName('ab', 7), 'junk'],
+    [manifestName(manifest.lineage, 7), JSON.stringify(second)],
+    ['lineages/ab', '{}'],
+    [manifestName(manifest.lineage, 8), 'x'.repeat(limits.parkedManifest + 1)],
+  ] as const)
+    await expect(place.put(at, Buffer.from(octets)), at).rejects.toThrow(/is not|not JSON|not there|at most|another snapshot/);
   await expect(place.put('else/thing', Buffer.from('x'))).rejects.toThrow(/only snapshots/);
   await expect(place.remove(name)).rejects.toThrow(/itself/);
-  expect(Buffer.from((await place.get(name)) as Uint8Array).toString()).toBe('one');
+  expect(Buffer.from((await place.get(name)) as Uint8Array)).toEqual(first);
+  expect((await manifestNames(place)).length).toBe(1);
 });
 
 test('grants: made up, out of time, or of another site', async () => {
@@ -158,15 +176,44 @@ test('grants: made up, out of time, or of another site', async () => {
     expect((await raw(bad)).status).toBe(401);
 });
 
-test('old snapshots go by age, the portal needs no key for it, and its list follows', async () => {
+test('old snapshots go by when they came, whatever they say; the portal needs no key for it, and its list follows', async () => {
   const { placeFor, portal, records, world } = await portalOf();
   const from = await someSite();
+  const cameAt = (name: string, ms: number): void => utimesSync(join(portal.objects, 's1', name), ms / 1_000, ms / 1_000);
   for (let n = 0; n < 6; n++) {
     await add(from, n);
-    await createSnapshot(from.engine, placeFor(), { now: world.now() - (6 - n) * 60_000 - 3 * 86_400_000, full: false, lookBack: true });
+    // what they say of their time would keep all of them
+    await createSnapshot(from.engine, placeFor(), { now: world.now() - n * 60_000, full: false, lookBack: true });
+    cameAt((await manifestNames(placeFor())).at(-1) as string, world.now() - (6 - n) * 60_000 - 3 * 86_400_000);
   }
   expect((await records.list('snapshot', ['s1'])).length).toBe(6);
   const gone = await pruneSite(portal, 's1');
   expect(gone).toBeGreaterThan(3);
   expect((await records.list('snapshot', ['s1'])).length).toBe(6 - gone);
+});
+
+test('U3: a launch that was left lying takes nothing over once another machine has', async () => {
+  const { portal, records, world } = await portalOf();
+  const m2 = signerOf(seedFrom(world.random));
+  await records.transact(async (tx) => {
+    const row = await tx.get('portal');
+    if (row !== undefined) tx.put('portal', [], { ...row, signPrivate: seedFrom(world.random) });
+    tx.put('machine', ['s1', 'm2'], { ...machine, state: 'standby', signPublic: m2.publicKey });
+  });
+  const activate = async (): Promise<{ status: number; epoch: number | undefined }> => {
+    const asked = (await (await respondGrant(portal, { challenge: true })).json()) as { challenge: string; portal: string };
+    const answer = await respondActivate(portal, signValue(m2, 'activate', { challenge: asked.challenge, portal: asked.portal, site: 's1', machine: 'm2' }));
+    const { signed = '{}' } = (await answer.json()) as { signed?: string };
+    return { status: answer.status, epoch: (JSON.parse(signed) as { epoch?: number }).epoch };
+  };
+  const moved = { ...site, epoch: 2, machine: 'm3' };
+  await records.transact(async (tx) => tx.put('site', ['a', 's1'], moved));
+  expect(await activate()).toEqual({ status: 409, epoch: undefined });
+  expect(await records.get('site', 'a', 's1')).toEqual(moved);
+  await records.transact(async (tx) => tx.put('site', ['a', 's1'], site));
+  expect(await activate()).toEqual({ status: 200, epoch: 2 });
+  expect(await activate()).toEqual({ status: 200, epoch: 2 }); // asked again
+  expect(await records.get('machine', 's1', 'm1')).toMatchObject({ state: 'superseded' });
+  const stranger = signValue(signerOf(seedFrom(world.random)), 'activate', { challenge: 'x', portal: 'p', site: 's1', machine: 'm2' });
+  expect((await respondActivate(portal, stranger)).status).toBe(403);
 });

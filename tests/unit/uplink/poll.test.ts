@@ -17,8 +17,12 @@ function plainProxy(to: () => string): { port: number; seen: Set<string>; stop()
       seen.add(`${request.method} ${pathname}${request.headers.has('upgrade') ? ' upgrade' : ''}`);
       if (request.headers.has('upgrade')) return new Response('no', { status: 502 });
       const body = request.method === 'GET' || request.method === 'HEAD' ? null : await request.arrayBuffer();
-      const answer = await fetch(`${to()}${pathname}${search}`, { method: request.method, headers: request.headers, body });
-      return new Response(await answer.arrayBuffer(), { status: answer.status });
+      try {
+        const answer = await fetch(`${to()}${pathname}${search}`, { method: request.method, headers: request.headers, body });
+        return new Response(await answer.arrayBuffer(), { status: answer.status });
+      } catch {
+        return new Response('the portal is gone', { status: 502 });
+      }
     },
   });
   return { port: server.port as number, seen, stop: () => void server.stop(true) };

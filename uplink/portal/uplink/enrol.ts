@@ -79,16 +79,17 @@ async function take(
 }
 
 /** The machine of a launch restores the site first: until it says that it has (portal/grants.ts), the one before goes on. */
-function waits(
+async function waits(
   tx: Transaction,
   organisation: string,
   ask: EnrolAsk,
   claim: Claim,
   site: RecordOf<'site'>,
   key: Omit<RecordOf<'machine'>, 'epoch' | 'state'>,
-): number | null {
+): Promise<number | null> {
   const machine = machineId(ask.signPublic);
-  if (machine === site.machine) return null;
+  const known = await tx.get('machine', claim.site, machine);
+  if (known !== undefined && known.state !== 'standby') return null; // it was this site before: a launch begins on a new machine
   tx.put('machine', [claim.site, machine], { ...key, epoch: site.epoch, state: 'standby' });
   tx.put('claim', [organisation, ask.claim], { ...claim, usedBy: ask.signPublic, machine });
   return site.epoch;
