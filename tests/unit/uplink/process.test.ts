@@ -5,7 +5,8 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { QueryFailed } from '../../../uplink/portal/query.ts';
-import { mailsite, temporary } from '../cli/program.ts';
+import { fingerprintWords } from '../../../uplink/keys.ts';
+import { executable, mailsite, temporary } from '../cli/program.ts';
 import { documentWith, freePort, Pair, SITE, until } from './pair.ts';
 
 const newPair = async (env: Record<string, string> = {}): Promise<Pair> =>
@@ -88,6 +89,40 @@ test('a second machine on a claim is refused and alarmed; a site that is offline
   }
 }, 60_000);
 
+test('a machine shows a code, somebody types it in, and it is a site; the code alone gives nothing', async () => {
+  const pair = await newPair();
+  try {
+    pair.startPortal();
+    const records = await pair.records();
+    const claim = await pair.claim('c1');
+    const joining = Bun.spawn([executable, 'join', pair.url, '--json', '--data', pair.siteData], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { PATH: process.env['PATH'] ?? '' },
+    });
+    const [code] = await until('a code is shown', async () => (await records.list('device', []))[0]?.id);
+    const device = await records.get('device', code as string);
+    expect(code).toMatch(/^[B-Z]{4}-[B-Z]{4}$/);
+    const poll = async (secret: string): Promise<unknown> =>
+      (await fetch(`${pair.url}/v1/device/poll`, { method: 'POST', body: JSON.stringify({ code, secret }) })).json();
+    expect(await poll(device?.secret as string)).toEqual({ state: 'waiting' });
+    await records.transact(async (tx) => {
+      const row = await tx.get('device', code as string);
+      if (row) tx.put('device', [code as string], { ...row, claim });
+    });
+    expect(await poll('A'.repeat(43))).toEqual({ state: 'gone' });
+    expect(await joining.exited).toBe(0);
+    const [shown] = (await new Response(joining.stdout).text()).split('\n', 1);
+    expect(JSON.parse(shown as string)).toEqual({ code, words: fingerprintWords(device?.signPublic as string, device?.wrapPublic as string) });
+    expect((await pair.siteRecord()).state).toBe('active');
+    const ask = (): Promise<Response> =>
+      fetch(`${pair.url}/v1/device`, { method: 'POST', body: JSON.stringify({ signPublic: 'A'.repeat(43), wrapPublic: 'age1' }) });
+    for (let n = 0; n < 19; n++) expect((await ask()).status).toBe(200);
+    expect((await ask()).status).toBe(429);
+  } finally {
+    await whole(pair);
+  }
+}, 60_000);
+
 test('strangers: what is no enrolment, no frame, too long or too slow is turned away', async () => {
   const pair = await newPair();
   try {
@@ -155,7 +190,6 @@ test('everything goes through the proxy that the environment names', async () =>
 
 /** Not a synchronous run: the proxy is in this process. */
 async function spawned(pair: Pair, claim: string): Promise<number> {
-  const { executable } = await import('../cli/program.ts');
   return Bun.spawn([executable, 'join', claim, '--data', pair.siteData], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { PATH: process.env['PATH'] ?? '', ...pair.env },

@@ -5,6 +5,7 @@ import type { Server, ServerWebSocket, WebSocketHandler } from 'bun';
 import { limits } from '../../../actors/limits.ts';
 import { enrolAsk } from '../../enrol.ts';
 import type { Portal } from '../process.ts';
+import { deviceAsk, newDevice, pollAsk, pollDevice } from './device.ts';
 import { enrol } from './enrol.ts';
 import { openSession, type Session } from './session.ts';
 
@@ -20,6 +21,7 @@ export interface UplinkServer {
   readonly websocket: WebSocketHandler<Attached>;
 }
 
+const answered = (body: object): Response => Response.json(body, { headers: { 'cache-control': 'no-store' } });
 const problem = (status: number, why: string): Response => Response.json({ error: why }, { status, headers: { 'cache-control': 'no-store' } });
 
 export function uplinkServer(portal: Portal): UplinkServer {
@@ -30,6 +32,15 @@ export function uplinkServer(portal: Portal): UplinkServer {
     else open.delete(address);
     return now;
   };
+  let codes = new Map<string, number>();
+  let codesSinceMs = portal.world.monotonicMs();
+  const mayHaveCode = (address: string): boolean => {
+    const now = portal.world.monotonicMs();
+    if (now - codesSinceMs > limits.deviceMs) [codes, codesSinceMs] = [new Map(), now];
+    const had = (codes.get(address) ?? 0) + 1;
+    codes.set(address, had);
+    return had <= limits.devicesPerAddress;
+  };
   return {
     async fetch(request, server) {
       const { pathname } = new URL(request.url);
@@ -39,6 +50,15 @@ export function uplinkServer(portal: Portal): UplinkServer {
         return server.upgrade(request, { data: { address, session: null } }) ? undefined : problem(426, 'this is a WebSocket');
       }
       if (pathname === '/v1/enroll' && request.method === 'POST') return enrolling(portal, request, address);
+      if (pathname === '/v1/device' && request.method === 'POST') {
+        if (!mayHaveCode(address)) return problem(429, 'too many codes for this address: wait a quarter of an hour');
+        const ask = deviceAsk.safeParse(await small(request));
+        return ask.success ? answered(await newDevice(portal, ask.data, address)) : problem(400, 'this is no machine');
+      }
+      if (pathname === '/v1/device/poll' && request.method === 'POST') {
+        const ask = pollAsk.safeParse(await small(request));
+        return ask.success ? answered(await pollDevice(portal, ask.data)) : problem(400, 'this is no code');
+      }
       return pathname.startsWith('/v1/') ? problem(404, 'there is nothing here') : null;
     },
     websocket: {
@@ -81,7 +101,7 @@ async function enrolling(portal: Portal, request: Request, remote: string): Prom
   const ask = enrolAsk.safeParse(await small(request));
   if (!ask.success) return problem(400, 'this is no enrolment');
   const done = await enrol(portal, ask.data);
-  if (done.ok) return Response.json(done.answer, { headers: { 'cache-control': 'no-store' } });
+  if (done.ok) return answered(done.answer);
   portal.world.log('portal.refused', { remote, what: 'enroll', why: done.why });
   return problem(done.status, done.why);
 }
