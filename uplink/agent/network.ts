@@ -3,10 +3,23 @@
 
 import { limits } from '../../actors/limits.ts';
 import type { World } from '../../actors/world.ts';
+import { openPoll } from './poll.ts';
 import type { Reply, Transport, Wire } from './transport.ts';
 
 export function networkTransport(world: World): Transport {
-  return { open: (portal) => openSocket(world, portal), post };
+  return {
+    async open(portal) {
+      try {
+        return await openSocket(world, portal);
+      } catch (error) {
+        // something between lets no WebSocket through, or there is nobody: then the first error says so
+        return openPoll(world, portal, post).catch(() => {
+          throw error;
+        });
+      }
+    },
+    post,
+  };
 }
 
 /** The proxy for a URL, by the environment; undefined: none. */
@@ -73,15 +86,15 @@ function openSocket(world: World, portal: string): Promise<Wire> {
   });
 }
 
-async function post(url: string, body: string, timeoutMs: number): Promise<Reply> {
+async function post(url: string, body: string, timeoutMs: number, given?: AbortSignal): Promise<Reply> {
   const proxy = proxyFor(url);
   const answer = await fetch(url, {
     method: 'POST',
     body,
     headers: { 'content-type': 'application/json' },
     redirect: 'error',
-    signal: AbortSignal.timeout(timeoutMs),
+    signal: given === undefined ? AbortSignal.timeout(timeoutMs) : AbortSignal.any([given, AbortSignal.timeout(timeoutMs)]),
     ...(proxy === undefined ? {} : { proxy }),
   });
-  return { status: answer.status, body: (await answer.text()).slice(0, limits.uplinkFrame) };
+  return { status: answer.status, body: (await answer.text()).slice(0, 3 * limits.uplinkFrame) };
 }

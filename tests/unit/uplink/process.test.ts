@@ -153,15 +153,17 @@ test('strangers: what is no enrolment, no frame, too long or too slow is turned 
   }
 }, 60_000);
 
-test('everything goes through the proxy that the environment names', async () => {
-  let asked = 0;
-  const proxy = net.createServer((client) => {
-    client.once('data', (head) => {
-      asked++;
-      const [, host = '', port = ''] = /^(?:CONNECT |[A-Z]+ http:\/\/)([^:/ ]+):(\d+)/.exec(head.toString('latin1')) ?? [];
+/** Counts what it is asked for. `tunnels` false: it lets no CONNECT through, and so no WebSocket. */
+async function proxyServer(tunnels: boolean): Promise<{ readonly url: string; asked: number; close(): void }> {
+  const server = net.createServer((client) => {
+    client.once('data', (octets) => {
+      proxy.asked++;
+      const head = octets.toString('latin1');
+      const [, method = '', host = '', port = ''] = /^([A-Z]+) (?:http:\/\/)?([^:/ ]+):(\d+)/.exec(head) ?? [];
+      if (method === 'CONNECT' && !tunnels) return client.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n');
       const there = net.connect(Number(port), host, () => {
-        if (head.toString('latin1').startsWith('CONNECT')) client.write('HTTP/1.1 200 OK\r\n\r\n');
-        else there.write(head.toString('latin1').replace(/^([A-Z]+) http:\/\/[^/]+/, '$1 '));
+        if (method === 'CONNECT') client.write('HTTP/1.1 200 OK\r\n\r\n');
+        else there.write(head.replace(/^([A-Z]+) http:\/\/[^/]+/, '$1 ').replace(/\r\nConnection: [^\r]*/i, '\r\nConnection: close'), 'latin1');
         client.pipe(there).pipe(client);
       });
       const end = (): void => {
@@ -172,21 +174,44 @@ test('everything goes through the proxy that the environment names', async () =>
     });
     client.on('error', () => client.destroy());
   });
-  const port = await new Promise<number>((resolve) => proxy.listen(0, '127.0.0.1', () => resolve((proxy.address() as net.AddressInfo).port)));
-  const pair = await newPair({ HTTP_PROXY: `http://127.0.0.1:${port}` });
-  try {
-    pair.startPortal();
-    const claim = await pair.claim('c1');
-    expect(await spawned(pair, claim)).toBe(0);
-    expect(asked).toBe(1);
-    pair.startSite();
-    await until('the site is online', async () => (await pair.siteRecord()).online);
-    expect(asked).toBeGreaterThan(1);
-  } finally {
-    proxy.close();
-    await whole(pair);
-  }
-}, 60_000);
+  const port = await new Promise<number>((resolve) => server.listen(0, '127.0.0.1', () => resolve((server.address() as net.AddressInfo).port)));
+  const proxy = { url: `http://127.0.0.1:${port}`, asked: 0, close: () => void server.close() };
+  return proxy;
+}
+
+test.each([
+  [true, 'everything goes through the proxy that the environment names'],
+  [false, 'where no WebSocket gets through, polls do the same'],
+])(
+  'a proxy with tunnels: %s: %s',
+  async (tunnels) => {
+    const proxy = await proxyServer(tunnels);
+    const pair = await newPair({ HTTP_PROXY: proxy.url });
+    try {
+      pair.startPortal();
+      const claim = await pair.claim('c1');
+      expect(await spawned(pair, claim)).toBe(0);
+      expect(proxy.asked).toBe(1);
+      pair.startSite();
+      await pair.want(documentWith(2));
+      await until('rev 1 is in force', async () => (await pair.siteRecord()).appliedRev === 1);
+      const begun = Date.now();
+      expect(await pair.query('overview')).toMatchObject({ accounts: 2 });
+      expect(Date.now() - begun).toBeLessThan(4_000);
+      const id = await pair.command('uplink.test', { text: 'one' });
+      await until('the command is done', async () => (await pair.commandRecord(id)).state === 'done');
+      expect(proxy.asked).toBeGreaterThan(1);
+      await pair.killPortal();
+      pair.startPortal();
+      const rev = await until('another rev is wanted', () => pair.want(documentWith(3)));
+      await until('it is in force', async () => (await pair.siteRecord()).appliedRev === rev, 60_000);
+    } finally {
+      proxy.close();
+      await whole(pair);
+    }
+  },
+  120_000,
+);
 
 /** Not a synchronous run: the proxy is in this process. */
 async function spawned(pair: Pair, claim: string): Promise<number> {

@@ -1,12 +1,14 @@
-// The sites' side of a portal, below /v1: enrolment, the uplink as a WebSocket. Guarantees: what a
+// The sites' side of a portal, below /v1: enrolment, codes, the uplink as a WebSocket or by polls. Guarantees: what a
 // stranger may send, hold open or wait for is bounded; nothing is answered before it is durable.
 
 import type { Server, ServerWebSocket, WebSocketHandler } from 'bun';
 import { limits } from '../../../actors/limits.ts';
 import { enrolAsk } from '../../enrol.ts';
+import { pollRequest } from '../../poll.ts';
 import type { Portal } from '../process.ts';
 import { deviceAsk, newDevice, pollAsk, pollDevice } from './device.ts';
 import { enrol } from './enrol.ts';
+import { pollServer } from './poll.ts';
 import { openSession, type Session } from './session.ts';
 
 interface Attached {
@@ -32,6 +34,11 @@ export function uplinkServer(portal: Portal): UplinkServer {
     else open.delete(address);
     return now;
   };
+  const polls = pollServer(portal, (address, by) => {
+    if (by > 0 && (open.get(address) ?? 0) >= limits.uplinkPerAddress) return false;
+    count(address, by);
+    return true;
+  });
   let codes = new Map<string, number>();
   let codesSinceMs = portal.world.monotonicMs();
   const mayHaveCode = (address: string): boolean => {
@@ -48,6 +55,12 @@ export function uplinkServer(portal: Portal): UplinkServer {
       if (pathname === '/v1/uplink') {
         if ((open.get(address) ?? 0) >= limits.uplinkPerAddress) return problem(429, 'too many connections from this address');
         return server.upgrade(request, { data: { address, session: null } }) ? undefined : problem(426, 'this is a WebSocket');
+      }
+      if (pathname === '/v1/uplink/poll' && request.method === 'POST') {
+        const ask = pollRequest.safeParse(await json(request, limits.portalRequest));
+        if (!ask.success) return problem(400, 'this is no poll');
+        const reply = await polls.ask(ask.data, address);
+        return reply === null ? problem(410, 'this session is over') : answered(reply);
       }
       if (pathname === '/v1/enroll' && request.method === 'POST') return enrolling(portal, request, address);
       if (pathname === '/v1/device' && request.method === 'POST') {
@@ -85,11 +98,13 @@ export function uplinkServer(portal: Portal): UplinkServer {
   };
 }
 
-/** The JSON of a small request, or what to answer instead. */
-async function small(request: Request): Promise<unknown> {
-  if (Number(request.headers.get('content-length') ?? 0) > limits.uplinkStranger) return undefined;
+const small = (request: Request): Promise<unknown> => json(request, limits.uplinkStranger);
+
+/** The JSON of a request of at most so many octets; undefined: it has none. */
+async function json(request: Request, most: number): Promise<unknown> {
+  if (Number(request.headers.get('content-length') ?? 0) > most) return undefined;
   const text = await request.text();
-  if (text.length > limits.uplinkStranger) return undefined;
+  if (text.length > most) return undefined;
   try {
     return JSON.parse(text);
   } catch {
