@@ -316,6 +316,9 @@ export const limits = {
   commandMs: 600_000,
   queryMs: 10_000,
   deviceMs: 900_000,
+  devicePollMs: 3_000,
+  /** Codes that one address gets in that time. */
+  devicesPerAddress: 20,
 
   // the document
   document: 16 * MiB,

@@ -1,6 +1,7 @@
 // `mailsite join`: this machine takes a claim and becomes a site of that portal. It works on a site that runs, on one that
 // does not, and on a folder that holds none yet. Asked again it changes nothing.
 
+import { z } from 'zod';
 import { realWorld } from '../actors/platform.ts';
 import type { World } from '../actors/world.ts';
 import { getRow } from '../storage/rows.ts';
@@ -10,10 +11,11 @@ import { ensureMachineKey } from '../uplink/agent/machine.ts';
 import { networkTransport } from '../uplink/agent/network.ts';
 import { type Claim, parseClaim } from '../uplink/claim.ts';
 import { answerMac, askMac, enrolAnswer, macHolds, type EnrolAnswer } from '../uplink/enrol.ts';
-import { seedFrom, signerOf } from '../uplink/keys.ts';
+import { fingerprintWords, seedFrom, signerOf } from '../uplink/keys.ts';
 import { kitIdentity } from './apply.ts';
 import type { Arguments } from './arguments.ts';
-import { Failure, print, printJson } from './output.ts';
+import { Failure, print, printJson, printJsonLine } from './output.ts';
+import { dataDirectory, enterData } from './place.ts';
 import { writeSite } from './site.ts';
 import { ensureKeys } from './snapshot/create.ts';
 
@@ -28,9 +30,11 @@ export async function rehome(given: Arguments): Promise<number> {
 }
 
 async function take(given: Arguments, identity: string): Promise<number> {
-  const claim = parseClaim(given.operands[0] as string);
-  if (claim === null) throw new Failure('this is no claim: it starts with ms1. and the portal shows it once; copy all of it');
+  const word = given.operands[0] as string;
+  const byCode = /^https?:\/\/[^/]+\/?$/.test(word);
   const world = realWorld(() => {});
+  const claim = byCode ? await claimByCode(world, given, word.replace(/\/$/, '')) : parseClaim(word);
+  if (claim === null) throw new Failure('this is no claim: it starts with ms1. and the portal shows it once; copy all of it');
   const site = await writeSite(world, given.data, given.engine);
   const before = site.view === null ? undefined : getRow(site.view, 'uplink', {});
   // before the claim is used up
@@ -60,6 +64,35 @@ async function take(given: Arguments, identity: string): Promise<number> {
   if (!given.json && kit !== null) print(`\n${kit}`);
   return 0;
 }
+
+/** The machine shows a code, and somebody types it into the portal. */
+async function claimByCode(world: World, given: Arguments, portal: string): Promise<Claim> {
+  enterData(dataDirectory(given.data), true);
+  const key = await ensureMachineKey(world);
+  const { post } = networkTransport(world);
+  const ask = async <T>(path: string, body: object, shape: z.ZodType<T>): Promise<T> => {
+    const reply = await post(`${portal}${path}`, JSON.stringify(body), ENROL_MS).catch((error: Error) => {
+      throw new Failure(`${portal} cannot be reached (${error.message}): see that this machine gets there, then join again`);
+    });
+    const answer = shape.safeParse(parse(reply.body));
+    if (reply.status !== 200 || !answer.success) throw new Failure(`${portal} gives no code (HTTP ${reply.status}): is it a portal?`);
+    return answer.data;
+  };
+  const { publicKey } = signerOf(key.seed);
+  const { code, secret, everyMs } = await ask('/v1/device', { signPublic: publicKey, wrapPublic: key.recipient }, deviceAnswer);
+  const words = fingerprintWords(publicKey, key.recipient);
+  if (given.json) printJsonLine({ code, words });
+  else print(`Type this code into ${portal}:\n\n    ${code}\n\nIt must show the words  ${words.join(' ')}\n`);
+  for (;;) {
+    await world.sleep(Math.min(Math.max(everyMs, 500), 60_000));
+    const polled = await ask('/v1/device/poll', { code, secret }, pollAnswer);
+    if (polled.state === 'gone') throw new Failure('nobody typed the code in time: join again for another one');
+    const claim = polled.claim === undefined ? null : parseClaim(polled.claim);
+    if (claim !== null) return claim;
+  }
+}
+const deviceAnswer = z.object({ code: z.string().regex(/^[A-Z]{4}-[A-Z]{4}$/), secret: z.string(), everyMs: z.number() });
+const pollAnswer = z.object({ state: z.enum(['waiting', 'gone', 'claimed']), claim: z.string().max(1_000).optional() });
 
 async function enrol(world: World, claim: Claim, signPublic: string, wrapPublic: string): Promise<EnrolAnswer> {
   const { version } = await import('../package.json');

@@ -3,16 +3,23 @@
 
 import { limits } from '../../actors/limits.ts';
 import type { World } from '../../actors/world.ts';
-import { openPolled } from './poll.ts';
+import { openPoll } from './poll.ts';
 import type { Reply, Transport, Wire } from './transport.ts';
 
 export function networkTransport(world: World): Transport {
-  return { open: (portal) => openSocket(world, portal).catch((error: Error) => instead(world, portal, error)), post };
-}
-
-/** Something between may let no WebSocket through, and requests all the same. What was wrong with the socket is told, if both fail. */
-function instead(world: World, portal: string, why: Error): Promise<Wire> {
-  return openPolled(world, post, portal).catch(() => Promise.reject(why));
+  return {
+    async open(portal) {
+      try {
+        return await openSocket(world, portal);
+      } catch (error) {
+        // something between lets no WebSocket through, or there is nobody: then the first error says so
+        return openPoll(world, portal, post).catch(() => {
+          throw error;
+        });
+      }
+    },
+    post,
+  };
 }
 
 /** The proxy for a URL, by the environment; undefined: none. */
@@ -85,15 +92,15 @@ export function proxied(url: string, init: RequestInit): Promise<Response> {
   return fetch(url, { ...init, redirect: 'error', signal: AbortSignal.timeout(limits.placeRequestMs), ...(proxy === undefined ? {} : { proxy }) });
 }
 
-async function post(url: string, body: string, timeoutMs: number): Promise<Reply> {
+async function post(url: string, body: string, timeoutMs: number, given?: AbortSignal): Promise<Reply> {
   const proxy = proxyFor(url);
   const answer = await fetch(url, {
     method: 'POST',
     body,
     headers: { 'content-type': 'application/json' },
     redirect: 'error',
-    signal: AbortSignal.timeout(timeoutMs),
+    signal: given === undefined ? AbortSignal.timeout(timeoutMs) : AbortSignal.any([given, AbortSignal.timeout(timeoutMs)]),
     ...(proxy === undefined ? {} : { proxy }),
   });
-  return { status: answer.status, body: (await answer.text()).slice(0, 16 * limits.uplinkFrame) };
+  return { status: answer.status, body: (await answer.text()).slice(0, 3 * limits.uplinkFrame) };
 }

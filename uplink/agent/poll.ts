@@ -1,93 +1,80 @@
-// The way to a portal where no WebSocket gets through: the same frames in the bodies of requests. One request waits for what
-// the portal says, others carry what we say, one after the other, so that both directions keep their order.
+// The site's end of an uplink by POST requests: one request waits for what the portal says; when there is something to
+// say to it, that one is given up for another, and nothing is lost by it.
 
-import { z } from 'zod';
 import { limits } from '../../actors/limits.ts';
 import type { World } from '../../actors/world.ts';
-import type { Transport, Wire } from './transport.ts';
+import { pollReply } from '../poll.ts';
+import type { Reply, Wire } from './transport.ts';
 
-const answered = z.object({ session: z.string(), frames: z.array(z.string()), over: z.boolean() });
-type Answered = z.infer<typeof answered>;
+/** Posts JSON; `signal` gives it up. */
+type Post = (url: string, body: string, timeoutMs: number, signal?: AbortSignal) => Promise<Reply>;
 
-/** Rejects when the portal cannot be reached that way either. */
-export async function openPolled(world: Pick<World, 'sleep'>, post: Transport['post'], portal: string): Promise<Wire> {
-  const ask = async (session: string, frames: readonly string[]): Promise<Answered> => {
-    const { status, body } = await post(`${portal}/v1/uplink/poll`, JSON.stringify({ session, frames }), limits.uplinkPollMs + limits.uplinkConnectMs);
-    const found = status === 200 ? answered.safeParse(parse(body)) : null;
-    if (found?.success !== true) throw new Error(`${portal} answers HTTP ${status} to a poll`);
-    return found.data;
-  };
-  const first = await ask('', []);
-  const { session } = first;
-  const come: (string | null)[] = [...first.frames];
+const tries = 5;
+class Refused extends Error {}
+
+/** Rejects when the first request is not answered. */
+export async function openPoll(world: World, portal: string, post: Post): Promise<Wire> {
+  const url = `${portal}/v1/uplink/poll`;
+  const incoming: (string | null)[] = [];
+  const outgoing: string[] = [];
   let reading: ((text: string | null) => void) | null = null;
-  let ended = false;
+  let waiting: AbortController | null = null;
+  let session: string | null = null;
+  let took = 0;
+  let over = false;
+
   const arrive = (text: string | null): void => {
-    if (ended) return;
-    ended = text === null;
-    if (reading === null) come.push(text);
+    if (reading === null) incoming.push(text);
     else reading(text);
     reading = null;
   };
-  const listen = async (): Promise<void> => {
-    for (let over = first.over; !over && !ended; ) {
-      const said = await ask(session, []);
-      for (const text of said.frames) arrive(text);
-      over = said.over;
-      while (come.length > limits.uplinkWaiting && !ended) await world.sleep(10);
+  const exchange = async (): Promise<void> => {
+    const frames = [...outgoing];
+    waiting = frames.length === 0 ? new AbortController() : null;
+    const reply = await post(url, JSON.stringify({ session, took, frames }), limits.uplinkPollMs + limits.uplinkConnectMs, waiting?.signal);
+    const said = pollReply.safeParse(reply.status === 200 ? JSON.parse(reply.body) : null);
+    if (!said.success) throw new Refused(`${portal} does not take polls (HTTP ${reply.status})`);
+    outgoing.splice(0, frames.length);
+    session = said.data.session;
+    for (const [i, text] of said.data.frames.entries()) {
+      if (said.data.first + i <= took) continue; // it came before
+      took = said.data.first + i;
+      arrive(text);
+    }
+    over ||= said.data.over;
+  };
+  const run = async (): Promise<void> => {
+    for (let failures = 0; !over; ) {
+      try {
+        await exchange();
+        failures = 0;
+      } catch (error) {
+        if ((waiting as AbortController | null)?.signal.aborted === true) continue;
+        // what stands between ends connections as it likes: what was lost is asked for again
+        over ||= error instanceof Refused || ++failures >= tries;
+        if (!over) await world.sleep(100 * failures);
+      }
     }
     arrive(null);
   };
-  listen().catch(() => arrive(null));
-  let waiting: string[] = [];
-  let saying = false;
-  const speak = async (): Promise<void> => {
-    saying = true;
-    try {
-      while (waiting.length > 0 && !ended) {
-        const frames = someOf(waiting);
-        waiting = waiting.slice(frames.length);
-        await ask(session, frames);
-      }
-    } catch {
-      arrive(null);
-    }
-    saying = false;
-  };
+  await exchange();
+  void run();
   return {
     send(text) {
-      if (ended) return;
-      waiting.push(text);
-      if (!saying) void speak();
+      outgoing.push(text);
+      waiting?.abort();
     },
     read() {
-      const next = come.shift();
+      const next = incoming.shift();
       if (next !== undefined) return Promise.resolve(next);
-      if (ended) return Promise.resolve(null);
+      if (over) return Promise.resolve(null);
       return new Promise((done) => {
         reading = done;
       });
     },
-    close: () => arrive(null),
+    close() {
+      over = true;
+      waiting?.abort();
+    },
   };
-}
-
-/** As many as one request carries: at least one. */
-function someOf(frames: readonly string[]): string[] {
-  const some: string[] = [];
-  let octets = 0;
-  for (const text of frames) {
-    octets += text.length;
-    if (some.length > 0 && (octets > limits.uplinkFrame / 2 || some.length >= 100)) break;
-    some.push(text);
-  }
-  return some;
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -5,7 +5,8 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { QueryFailed } from '../../../uplink/portal/query.ts';
-import { mailsite, temporary } from '../cli/program.ts';
+import { fingerprintWords } from '../../../uplink/keys.ts';
+import { executable, mailsite, temporary } from '../cli/program.ts';
 import { documentWith, freePort, Pair, SITE, until } from './pair.ts';
 
 const newPair = async (env: Record<string, string> = {}): Promise<Pair> =>
@@ -88,6 +89,40 @@ test('a second machine on a claim is refused and alarmed; a site that is offline
   }
 }, 60_000);
 
+test('a machine shows a code, somebody types it in, and it is a site; the code alone gives nothing', async () => {
+  const pair = await newPair();
+  try {
+    pair.startPortal();
+    const records = await pair.records();
+    const claim = await pair.claim('c1');
+    const joining = Bun.spawn([executable, 'join', pair.url, '--json', '--data', pair.siteData], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { PATH: process.env['PATH'] ?? '' },
+    });
+    const [code] = await until('a code is shown', async () => (await records.list('device', []))[0]?.id);
+    const device = await records.get('device', code as string);
+    expect(code).toMatch(/^[B-Z]{4}-[B-Z]{4}$/);
+    const poll = async (secret: string): Promise<unknown> =>
+      (await fetch(`${pair.url}/v1/device/poll`, { method: 'POST', body: JSON.stringify({ code, secret }) })).json();
+    expect(await poll(device?.secret as string)).toEqual({ state: 'waiting' });
+    await records.transact(async (tx) => {
+      const row = await tx.get('device', code as string);
+      if (row) tx.put('device', [code as string], { ...row, claim });
+    });
+    expect(await poll('A'.repeat(43))).toEqual({ state: 'gone' });
+    expect(await joining.exited).toBe(0);
+    const [shown] = (await new Response(joining.stdout).text()).split('\n', 1);
+    expect(JSON.parse(shown as string)).toEqual({ code, words: fingerprintWords(device?.signPublic as string, device?.wrapPublic as string) });
+    expect((await pair.siteRecord()).state).toBe('active');
+    const ask = (): Promise<Response> =>
+      fetch(`${pair.url}/v1/device`, { method: 'POST', body: JSON.stringify({ signPublic: 'A'.repeat(43), wrapPublic: 'age1' }) });
+    for (let n = 0; n < 19; n++) expect((await ask()).status).toBe(200);
+    expect((await ask()).status).toBe(429);
+  } finally {
+    await whole(pair);
+  }
+}, 60_000);
+
 test('strangers: what is no enrolment, no frame, too long or too slow is turned away', async () => {
   const pair = await newPair();
   try {
@@ -118,15 +153,17 @@ test('strangers: what is no enrolment, no frame, too long or too slow is turned 
   }
 }, 60_000);
 
-test('everything goes through the proxy that the environment names', async () => {
-  let asked = 0;
-  const proxy = net.createServer((client) => {
-    client.once('data', (head) => {
-      asked++;
-      const [, host = '', port = ''] = /^(?:CONNECT |[A-Z]+ http:\/\/)([^:/ ]+):(\d+)/.exec(head.toString('latin1')) ?? [];
+/** Counts what it is asked for. `tunnels` false: it lets no CONNECT through, and so no WebSocket. */
+async function proxyServer(tunnels: boolean): Promise<{ readonly url: string; asked: number; close(): void }> {
+  const server = net.createServer((client) => {
+    client.once('data', (octets) => {
+      proxy.asked++;
+      const head = octets.toString('latin1');
+      const [, method = '', host = '', port = ''] = /^([A-Z]+) (?:http:\/\/)?([^:/ ]+):(\d+)/.exec(head) ?? [];
+      if (method === 'CONNECT' && !tunnels) return client.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n');
       const there = net.connect(Number(port), host, () => {
-        if (head.toString('latin1').startsWith('CONNECT')) client.write('HTTP/1.1 200 OK\r\n\r\n');
-        else there.write(head.toString('latin1').replace(/^([A-Z]+) http:\/\/[^/]+/, '$1 '));
+        if (method === 'CONNECT') client.write('HTTP/1.1 200 OK\r\n\r\n');
+        else there.write(head.replace(/^([A-Z]+) http:\/\/[^/]+/, '$1 ').replace(/\r\nConnection: [^\r]*/i, '\r\nConnection: close'), 'latin1');
         client.pipe(there).pipe(client);
       });
       const end = (): void => {
@@ -137,25 +174,47 @@ test('everything goes through the proxy that the environment names', async () =>
     });
     client.on('error', () => client.destroy());
   });
-  const port = await new Promise<number>((resolve) => proxy.listen(0, '127.0.0.1', () => resolve((proxy.address() as net.AddressInfo).port)));
-  const pair = await newPair({ HTTP_PROXY: `http://127.0.0.1:${port}` });
-  try {
-    pair.startPortal();
-    const claim = await pair.claim('c1');
-    expect(await spawned(pair, claim)).toBe(0);
-    expect(asked).toBe(1);
-    pair.startSite();
-    await until('the site is online', async () => (await pair.siteRecord()).online);
-    expect(asked).toBeGreaterThan(1);
-  } finally {
-    proxy.close();
-    await whole(pair);
-  }
-}, 60_000);
+  const port = await new Promise<number>((resolve) => server.listen(0, '127.0.0.1', () => resolve((server.address() as net.AddressInfo).port)));
+  const proxy = { url: `http://127.0.0.1:${port}`, asked: 0, close: () => void server.close() };
+  return proxy;
+}
+
+test.each([
+  [true, 'everything goes through the proxy that the environment names'],
+  [false, 'where no WebSocket gets through, polls do the same'],
+])(
+  'a proxy with tunnels: %s: %s',
+  async (tunnels) => {
+    const proxy = await proxyServer(tunnels);
+    const pair = await newPair({ HTTP_PROXY: proxy.url });
+    try {
+      pair.startPortal();
+      const claim = await pair.claim('c1');
+      expect(await spawned(pair, claim)).toBe(0);
+      expect(proxy.asked).toBe(1);
+      pair.startSite();
+      await pair.want(documentWith(2));
+      await until('rev 1 is in force', async () => (await pair.siteRecord()).appliedRev === 1);
+      const begun = Date.now();
+      expect(await pair.query('overview')).toMatchObject({ accounts: 2 });
+      expect(Date.now() - begun).toBeLessThan(4_000);
+      const id = await pair.command('uplink.test', { text: 'one' });
+      await until('the command is done', async () => (await pair.commandRecord(id)).state === 'done');
+      expect(proxy.asked).toBeGreaterThan(1);
+      await pair.killPortal();
+      pair.startPortal();
+      const rev = await until('another rev is wanted', () => pair.want(documentWith(3)));
+      await until('it is in force', async () => (await pair.siteRecord()).appliedRev === rev, 60_000);
+    } finally {
+      proxy.close();
+      await whole(pair);
+    }
+  },
+  120_000,
+);
 
 /** Not a synchronous run: the proxy is in this process. */
 async function spawned(pair: Pair, claim: string): Promise<number> {
-  const { executable } = await import('../cli/program.ts');
   return Bun.spawn([executable, 'join', claim, '--data', pair.siteData], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { PATH: process.env['PATH'] ?? '', ...pair.env },

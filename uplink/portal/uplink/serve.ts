@@ -1,11 +1,13 @@
-// The sites' side of a portal, below /v1: enrolment, the uplink as a WebSocket or by polls. Guarantees: what a
+// The sites' side of a portal, below /v1: enrolment, codes, the uplink as a WebSocket or by polls. Guarantees: what a
 // stranger may send, hold open or wait for is bounded; nothing is answered before it is durable.
 
 import type { Server, ServerWebSocket, WebSocketHandler } from 'bun';
 import { limits } from '../../../actors/limits.ts';
 import { enrolAsk } from '../../enrol.ts';
 import { respondActivate, respondGrant } from '../grants.ts';
+import { pollRequest } from '../../poll.ts';
 import type { Portal } from '../process.ts';
+import { deviceAsk, newDevice, pollAsk, pollDevice } from './device.ts';
 import { enrol } from './enrol.ts';
 import { pollServer } from './poll.ts';
 import { openSession, type Session } from './session.ts';
@@ -22,6 +24,7 @@ export interface UplinkServer {
   readonly websocket: WebSocketHandler<Attached>;
 }
 
+const answered = (body: object): Response => Response.json(body, { headers: { 'cache-control': 'no-store' } });
 const problem = (status: number, why: string): Response => Response.json({ error: why }, { status, headers: { 'cache-control': 'no-store' } });
 
 export function uplinkServer(portal: Portal): UplinkServer {
@@ -32,7 +35,20 @@ export function uplinkServer(portal: Portal): UplinkServer {
     else open.delete(address);
     return now;
   };
-  const polls = pollServer(portal);
+  const polls = pollServer(portal, (address, by) => {
+    if (by > 0 && (open.get(address) ?? 0) >= limits.uplinkPerAddress) return false;
+    count(address, by);
+    return true;
+  });
+  let codes = new Map<string, number>();
+  let codesSinceMs = portal.world.monotonicMs();
+  const mayHaveCode = (address: string): boolean => {
+    const now = portal.world.monotonicMs();
+    if (now - codesSinceMs > limits.deviceMs) [codes, codesSinceMs] = [new Map(), now];
+    const had = (codes.get(address) ?? 0) + 1;
+    codes.set(address, had);
+    return had <= limits.devicesPerAddress;
+  };
   return {
     async fetch(request, server, address) {
       const { pathname } = new URL(request.url);
@@ -41,12 +57,23 @@ export function uplinkServer(portal: Portal): UplinkServer {
         return server.upgrade(request, { data: { address, session: null } }) ? undefined : problem(426, 'this is a WebSocket');
       }
       if (pathname === '/v1/uplink/poll' && request.method === 'POST') {
-        const mayCount = (by: 1 | -1): boolean => (by === -1 || (open.get(address) ?? 0) < limits.uplinkPerAddress) && count(address, by) >= 0;
-        return polls.answer(await jsonOf(request, 2 * limits.uplinkFrame), mayCount);
+        const ask = pollRequest.safeParse(await json(request, limits.portalRequest));
+        if (!ask.success) return problem(400, 'this is no poll');
+        const reply = await polls.ask(ask.data, address);
+        return reply === null ? problem(410, 'this session is over') : answered(reply);
       }
       if (pathname === '/v1/enroll' && request.method === 'POST') return enrolling(portal, request, address);
       if (pathname === '/v1/grant' && request.method === 'POST') return respondGrant(portal, await small(request));
       if (pathname === '/v1/activate' && request.method === 'POST') return respondActivate(portal, await small(request));
+      if (pathname === '/v1/device' && request.method === 'POST') {
+        if (!mayHaveCode(address)) return problem(429, 'too many codes for this address: wait a quarter of an hour');
+        const ask = deviceAsk.safeParse(await small(request));
+        return ask.success ? answered(await newDevice(portal, ask.data, address)) : problem(400, 'this is no machine');
+      }
+      if (pathname === '/v1/device/poll' && request.method === 'POST') {
+        const ask = pollAsk.safeParse(await small(request));
+        return ask.success ? answered(await pollDevice(portal, ask.data)) : problem(400, 'this is no code');
+      }
       return pathname.startsWith('/v1/') ? problem(404, 'there is nothing here') : null;
     },
     websocket: {
@@ -73,11 +100,10 @@ export function uplinkServer(portal: Portal): UplinkServer {
   };
 }
 
-/** The JSON of a small request; undefined: it is none. */
-const small = (request: Request): Promise<unknown> => jsonOf(request, limits.uplinkStranger);
+const small = (request: Request): Promise<unknown> => json(request, limits.uplinkStranger);
 
-/** `most`: octets. */
-async function jsonOf(request: Request, most: number): Promise<unknown> {
+/** The JSON of a request of at most so many octets; undefined: it has none. */
+async function json(request: Request, most: number): Promise<unknown> {
   if (Number(request.headers.get('content-length') ?? 0) > most) return undefined;
   const text = await request.text();
   if (text.length > most) return undefined;
@@ -92,7 +118,7 @@ async function enrolling(portal: Portal, request: Request, remote: string): Prom
   const ask = enrolAsk.safeParse(await small(request));
   if (!ask.success) return problem(400, 'this is no enrolment');
   const done = await enrol(portal, ask.data);
-  if (done.ok) return Response.json(done.answer, { headers: { 'cache-control': 'no-store' } });
+  if (done.ok) return answered(done.answer);
   portal.world.log('portal.refused', { remote, what: 'enroll', why: done.why });
   return problem(done.status, done.why);
 }
