@@ -42,7 +42,7 @@ const verbs: Readonly<Record<string, Verb>> = {
   }),
   portal: verb(
     '[link] [address]',
-    ['data', 'listen', 'url', 'objects', 'engine', 'json'],
+    ['data', 'listen', 'url', 'objects', 'engine', 'demo', 'json'],
     'run a portal: what configures sites and keeps their snapshots; link: a way in for an owner who is locked out',
     async (given) => (await import('./cli/portal.ts')).portal(given),
   ),

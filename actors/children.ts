@@ -41,13 +41,18 @@ export interface Supervised {
   processes(): Promise<readonly Sibling[]>;
 }
 
+/** The kernel ends this process with the one that started it. */
+export function dieWithParent(): void {
+  const { symbols } = dlopen('libc.so.6', { prctl: { args: [FFIType.i32, FFIType.u64, FFIType.u64, FFIType.u64, FFIType.u64], returns: FFIType.i32 } });
+  symbols.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+}
+
 /**
  * Ties this process to its supervisor `pid`: heartbeats while it lives, and the end, at once, when the supervisor is gone
  * or does not know us. The kernel sees to it as well (PR_SET_PDEATHSIG): a child that is stuck cannot read its link.
  */
 export function reportToSupervisor(world: World, socketPath: string, pid: number, role: string, index: number): Supervised {
-  const { symbols } = dlopen('libc.so.6', { prctl: { args: [FFIType.i32, FFIType.u64, FFIType.u64, FFIType.u64, FFIType.u64], returns: FFIType.i32 } });
-  symbols.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  dieWithParent();
   if (process.ppid !== pid) process.exit(1);
   const supervisor = link(world, socketPath, Supervision, { onLost: () => process.exit(1) });
   const gone = (): void => process.exit(1);

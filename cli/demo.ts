@@ -21,6 +21,7 @@ import { bold, Failure, print } from './output.ts';
 import { enterData, place } from './place.ts';
 import { askSupervisor } from './running.ts';
 import { runSite } from './run.ts';
+import { portalPort, showcase } from './showcase.ts';
 import { document, password, type Sample, samples } from './sample.ts';
 
 const OFFSETS = [10_000, 20_000, 30_000, 40_000, 50_000] as const;
@@ -37,10 +38,13 @@ export async function demo(given: Arguments): Promise<never> {
   const other = await askSupervisor(world);
   if (other !== null) throw new Failure(`a site already runs on ${data} (pid ${other.pid}): look at it with mailsite status, or name another --data`);
   const log = join(data, place.log);
-  const crashed = runSite({ data, listen: address, portOffset, demo: true, engine: undefined, output: openSync(log, 'a', 0o600) });
+  const output = openSync(log, 'a', 0o600);
+  const cloud = showcase(world, address, portalPort + portOffset, output);
+  const crashed = runSite({ data, listen: address, portOffset, demo: true, engine: undefined, output });
   const store = link(world, place.storeSocket, Store);
   await Promise.race([crashed, fill(world, store)]);
-  print(welcome({ program, address, portOffset, data, log }));
+  const signIn = await cloud.ready(data);
+  print(welcome({ program, address, portOffset, data, log, signIn }));
   return crashed as Promise<never>;
 }
 
@@ -74,7 +78,7 @@ async function append(world: World, store: Address<StoreProtocol>, account: numb
 /** Are all ports of the tree free at this offset? */
 function isFree(hostname: string, offset: number): boolean {
   const ports = tree.flatMap((row) => row.children.flatMap((child) => (child.port === undefined ? [] : [child.port + offset])));
-  return ports.every((port) => {
+  return [...ports, portalPort + offset].every((port) => {
     try {
       Bun.listen({ hostname, port, socket: { data() {} } }).stop(true);
       return true;
@@ -115,15 +119,21 @@ interface Place {
   readonly portOffset: number;
   readonly data: string;
   readonly log: string;
+  /** Signs in to the portal, once. */
+  readonly signIn: string;
 }
 
-function welcome({ program, address, portOffset, data, log }: Place): string {
+function welcome({ program, address, portOffset, data, log, signIn }: Place): string {
   const host = address === '::' || address === '0.0.0.0' ? '127.0.0.1' : address;
   const at = host.includes(':') ? `[${host}]` : host;
   const port = (standard: number): number => standard + portOffset;
   const user = `alice@example.test:${password}`;
   return `
-${bold('A mail site runs here, with some mail in it.')}
+${bold('A mail site runs here, with some mail in it, and the portal that configures it.')}
+
+${bold('Configure')} it in a browser; this link signs you in, once, within an hour
+  ${signIn}
+  Another one: ${program} portal link --data ${join(data, 'portal')}
 
 ${bold('Log in')} with a mail client (its certificate is its own: say yes to it)
   IMAP    ${host}  port ${port(993)} (TLS) or ${port(143)} (STARTTLS)

@@ -24,7 +24,7 @@ export async function portal(given: Arguments): Promise<number> {
 
 async function serve(given: Arguments): Promise<number> {
   const listen = given.listen ?? defaultListen;
-  const options = { data: dataDirectory(given.data), output: 'inherit', engine: given.engine } as const;
+  const options = { data: dataDirectory(given.data), output: 'inherit', engine: given.engine, bound: given.demo } as const;
   const world = enterAlone(options, 'portal');
   const url = portalUrl(given.url) ?? `http://${listen}`;
   const { address, port } = parseEndpoint(listen, 0) ?? { address: listen, port: 0 };

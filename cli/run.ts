@@ -1,6 +1,7 @@
 // `mailsite run`: binds the ports, drops privileges, becomes the supervisor. It ends by kill -9 only.
 
 import { existsSync, lchownSync, lstatSync, readFileSync, statSync } from 'node:fs';
+import { dieWithParent } from '../actors/children.ts';
 import { checkLimits, limits } from '../actors/limits.ts';
 import { holdAlone } from '../actors/lock.ts';
 import { realWorld } from '../actors/platform.ts';
@@ -42,6 +43,8 @@ interface Here {
   readonly data: string;
   readonly output: 'inherit' | number;
   readonly engine: EngineKind | undefined;
+  /** It ends with the process that started it. */
+  readonly bound?: boolean;
 }
 
 /** Enters the data directory as the one supervisor of it. */
@@ -63,11 +66,12 @@ export function enterAlone(options: Here, what: 'site' | 'portal'): World {
 export async function superviseHere(
   world: World,
   rows: readonly ProcessRow[],
-  { engine, output }: Here,
+  { engine, output, bound = false }: Here,
   listeners: readonly ListenerSocket[],
   more: readonly string[],
 ): Promise<void> {
   dropPrivileges(world);
+  if (bound) dieWithParent(); // forgotten by the kernel where the user changes
   await supervise(world, {
     tree: rows,
     cores: Math.max(1, Math.min(navigator.hardwareConcurrency - 1, 16)),
@@ -91,13 +95,18 @@ export async function superviseHere(
 }
 
 /** How to start this program again: the executable itself, or Bun with the source. /proc/self/exe needs no path rights. */
-function ownCommand(): readonly string[] {
+export function ownCommand(): readonly string[] {
   return Bun.main.startsWith('/$bunfs/') ? ['/proc/self/exe'] : ['/proc/self/exe', Bun.main];
 }
 
+/** Which proxy leads to the portal (uplink/agent/network.ts). */
+const proxies = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'] as const;
+
 /** Nothing of our own environment reaches a child but what is named here. */
 function childEnvironment(): Record<string, string> {
-  return { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', TZ: 'UTC', BUN_TMPDIR: place.tmp, TMPDIR: place.tmp };
+  const given = proxies.map((name) => [name, process.env[name] ?? process.env[name.toLowerCase()]] as const);
+  const proxy = Object.fromEntries(given.filter((row): row is readonly [(typeof proxies)[number], string] => (row[1] ?? '') !== ''));
+  return { ...proxy, PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', TZ: 'UTC', BUN_TMPDIR: place.tmp, TMPDIR: place.tmp };
 }
 
 function bindListeners(listen: string | undefined, offset: number): ListenerSocket[] {

@@ -22,6 +22,7 @@ export class SimLink<C extends Calls, E extends Events> {
   private readonly listeners: (readonly [string, (event: never) => void, { off: () => void }])[] = [];
   private readonly open = new Set<(error: Error) => void>();
   private waiting: Waiting[] = [];
+  private losing: (() => void) | null = null;
   private target: (Address<Protocol<C, E>> & { gone(): void }) | null = null;
   private life: Life | null = null;
   private up: Channel;
@@ -46,6 +47,7 @@ export class SimLink<C extends Calls, E extends Events> {
     const down = new Channel(scheduler, scheduler.pace.linkUs);
     scheduler.at(scheduler.delay(scheduler.pace.linkUs), `link to ${this.name}`, owner, () => {
       if (!life.alive) return;
+      this.losing?.(); // a slow end comes before the next beginning
       this.up = up;
       this.down = down;
       this.life = life;
@@ -62,10 +64,14 @@ export class SimLink<C extends Calls, E extends Events> {
 
   /** The other side's process is gone: what it had sent arrives, then this end sees the end of the stream. */
   lost(): void {
-    this.down.send(`lost ${this.name}`, this.owner, () => {
+    const learn = (): void => {
+      if (this.losing !== learn) return;
+      this.losing = null;
       this.target = null;
       for (const reject of [...this.open]) reject(new LinkLost(this.name));
-    });
+    };
+    this.losing = learn;
+    this.down.send(`lost ${this.name}`, this.owner, learn);
   }
 
   /** Our own process is gone: what it had sent still arrives, then the other side sees the end of the stream. */

@@ -24,3 +24,15 @@ export const snapshotSeeds: readonly (readonly [seed: number, found: string])[] 
   [946, 'pruning removed what a snapshot named that was made again meanwhile, under the same name'],
   [449, 'a site parked itself after a snapshot of its own that had been pruned, and nobody could restore any since'],
 ];
+
+/** The same of the uplink. */
+export const uplinkSeeds: readonly (readonly [seed: number, found: string])[] = [
+  [10, 'a site whose crash hid that its events were kept never let go of them'],
+  [27, 'an event of a copy had the number of one of the original, which was taken for told'],
+  [56, 'the same'],
+  [57, 'the same'],
+  [288, 'the result of what was done outside of the store was told to a session that was over'],
+  [544, 'a claim that an older copy of the portal did not know (the simulator, not the portal)'],
+  [1622, 'a rev was wanted under a number that the site had rejected before an older copy of the portal came back'],
+  [1946, 'a link that was lost slowly ended the one after it (the simulator)'],
+];

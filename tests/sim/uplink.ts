@@ -8,13 +8,15 @@ import type { World } from '../../actors/world.ts';
 import type { Document } from '../../storage/document.ts';
 import { sealDocument, validateDocument } from '../../storage/document.ts';
 import { getRow, scanRows } from '../../storage/rows.ts';
+import { record } from '../../storage/views.ts';
 import { check } from '../../storage/check.ts';
+import { canonical } from '../../uplink/canonical.ts';
 import { createAgent } from '../../uplink/agent/agent.ts';
 import { answerMac, askMac, enrolAnswer, enrolAsk, macHolds } from '../../uplink/enrol.ts';
 import { parseSigned, seedFrom, type Signer, signerOf } from '../../uplink/keys.ts';
 import { command } from '../../uplink/portal/command.ts';
 import { ensureIdentity } from '../../uplink/portal/identity.ts';
-import type { RecordOf } from '../../uplink/portal/kinds.ts';
+import { kinds, type RecordOf } from '../../uplink/portal/kinds.ts';
 import { query, QueryFailed } from '../../uplink/portal/query.ts';
 import { Busy, openRecords, type Records } from '../../uplink/portal/records.ts';
 import { enrol } from '../../uplink/portal/uplink/enrol.ts';
@@ -30,7 +32,7 @@ import { Network } from './network.ts';
 import { type Life, Scheduler } from './scheduler.ts';
 import { Found, type Options } from './simulate.ts';
 import { Stage } from './stage.ts';
-import { eventsAt, PortalRules, SiteRules } from './uplinkrules.ts';
+import { eventsAt, PortalRules, SiteRules, type Wanted } from './uplinkrules.ts';
 import { simWorld } from './world.ts';
 
 export interface UplinkReport {
@@ -99,7 +101,7 @@ class Simulation {
   private readonly stage: Stage;
   private readonly world: World;
   private readonly ether: Ether;
-  private readonly documents = new Map<string, string>();
+  private readonly documents: Wanted = { texts: new Set(), byHash: new Map() };
   private readonly offered = new Map<number, number>();
   private readonly boxes: Box[] = [];
   private portal!: Portal;
@@ -208,7 +210,7 @@ class Simulation {
   private openBox(disk: SimDisk, signer: Signer, before?: Box): Box {
     const { scheduler, stage, plants } = this;
     disk.forget(stage.outside);
-    const rules = new SiteRules(disk.reader(stage.outside), this.documents, before?.rules);
+    const rules = new SiteRules(disk.reader(stage.outside), this.documents.byHash, before?.rules);
     disk.watcher = (changes) => rules.look(changes);
     const machine = new Machine({
       scheduler,
@@ -272,7 +274,7 @@ class Simulation {
   private openPortal(disk: SimDisk, forgets: boolean): Portal {
     const { scheduler, stage, plants } = this;
     disk.forget(stage.outside);
-    const rules = new PortalRules(disk.reader(stage.outside), (counter) => this.offered.get(counter), forgets);
+    const rules = new PortalRules(disk.reader(stage.outside), (counter) => this.offered.get(counter), forgets, this.documents);
     disk.watcher = (changes) => rules.look(changes);
     const machine = new Machine({
       scheduler,
@@ -371,8 +373,9 @@ class Simulation {
       const { process } = this.portal;
       if (process !== null) {
         const life = process.life;
+        let over = false;
         const gone = (async () => {
-          while (life.alive) await this.world.sleep(200);
+          while (life.alive && !over) await this.world.sleep(200);
           throw new LinkLost('the portal');
         })();
         try {
@@ -382,6 +385,8 @@ class Simulation {
           return await Promise.race([done, gone]);
         } catch (error) {
           if (!(error instanceof LinkLost || error instanceof Busy || String(error).includes('has no identity'))) throw error;
+        } finally {
+          over = true;
         }
       }
       await this.world.sleep(100);
@@ -460,8 +465,8 @@ class Simulation {
       const site = await records.get('site', ORGANISATION, ID);
       const ifRev = stale ? (site?.wantedRev ?? 0) : undefined;
       return records.transact(async (tx) => {
-        const done = await want(tx, { world }, { organisation: ORGANISATION, site: ID, document, by: 'me', summary: '', ifRev });
-        if (done.is === 'wanted') this.documents.set(done.hash, JSON.stringify(document));
+        this.documents.texts.add(canonical(document));
+        await want(tx, { world }, { organisation: ORGANISATION, site: ID, document, by: 'me', summary: '', ifRev });
       });
     });
   }
@@ -515,7 +520,7 @@ class Simulation {
       const done = await site.store.ask('applyConfig', { now: site.world.now(), document });
       site.view.refresh();
       const locked = getRow(site.view, 'uplink', {}) !== undefined;
-      if (!isRefusal(done)) this.documents.set('adopted', document);
+      if (!isRefusal(done)) this.documents.texts.add(canonical(JSON.parse(document)));
       if (!first && locked && !isRefusal(done)) throw new Broken('U1', 'a site with a portal took a document by hand');
     }).catch(lost);
   }
@@ -530,7 +535,12 @@ class Simulation {
   }
 
   private async keepPortal(): Promise<void> {
-    if (this.moves === this.claims - 1) this.copy = this.portal.disk.copy();
+    // a portal that does not know its site any more needs a new claim: that is another story
+    const { reader } = this.portal.rules;
+    reader.refresh();
+    const row = record(reader, kinds.site.number, `${ORGANISATION}/${ID}`);
+    const site = row && (JSON.parse(row.body) as RecordOf<'site'>);
+    if (site && site.machine !== '' && site.machine === machineOf(this.primary) && this.moves === this.claims - 1) this.copy = this.portal.disk.copy();
   }
 
   private async restorePortal(): Promise<void> {
@@ -586,6 +596,7 @@ class Simulation {
     await world.sleep(420_000);
     const site = await this.at(({ records }) => records.get('site', ORGANISATION, ID));
     if (site === undefined) throw new Broken('LIVE', 'the site is gone');
+    this.primary = this.boxes.find((box) => !box.gone && machineOf(box) === site.machine) ?? this.primary;
     if (site.state === 'quarantined' && this.clones === 0) throw new Broken('U3', 'a machine was taken for a copy, and there is none');
     if (site.state === 'quarantined') await this.pick();
     await this.settle();
@@ -622,7 +633,7 @@ class Simulation {
     const row = getRow(reader, 'uplink', {});
     if (row === undefined || row.machine !== site.machine) return `machine ${site.machine} is the primary, and ${row?.machine ?? 'none'} is here`;
     if (!site.online) return `it is offline: ${row.state}`;
-    if (site.wantedRev > 0 && row.seenRev !== site.wantedRev) return `rev ${site.wantedRev} is wanted, ${row.seenRev} was dealt with`;
+    if (row.seenRev < site.wantedRev) return `rev ${site.wantedRev} is wanted, ${row.seenRev} was dealt with`;
     if (site.appliedRev !== row.runningRev || site.appliedHash !== row.runningHash)
       return `rev ${row.runningRev} is in force, the portal knows of ${site.appliedRev}`;
     if (row.confirmBy > 0) return `rev ${row.runningRev} is not confirmed`;
@@ -651,6 +662,11 @@ class Simulation {
       if (problem) throw new Broken(problem.rule, problem.what);
     }
   }
+}
+
+function machineOf({ rules: { reader } }: Box): string {
+  reader.refresh();
+  return getRow(reader, 'uplink', {})?.machine ?? '';
 }
 
 /** Done or not: nobody can tell. */

@@ -1,6 +1,8 @@
 // What must hold of a site and its portal, looked at in each durable commit of either (U2, U3), and of all that was told
 // at the end. Guarantees: it knows what was wanted and what was recorded from those who did it, not from the parts.
 
+import { canonical } from '../../uplink/canonical.ts';
+import { documentOf } from '../../uplink/portal/want.ts';
 import type { RecordOf } from '../../uplink/portal/kinds.ts';
 import { kinds } from '../../uplink/portal/kinds.ts';
 import type { Reader } from '../../storage/engine.ts';
@@ -19,10 +21,10 @@ export class SiteRules {
   readonly reader: Reader;
   /** How often the effect of each command happened here. */
   readonly effects: Map<string, number>;
-  private readonly documents: Map<string, string>;
+  private readonly documents: ReadonlyMap<string, string>;
   private was: Row<'uplink'> | undefined;
 
-  constructor(reader: Reader, documents: Map<string, string>, before?: SiteRules) {
+  constructor(reader: Reader, documents: ReadonlyMap<string, string>, before?: SiteRules) {
     this.reader = reader;
     this.documents = documents;
     this.effects = new Map(before?.effects);
@@ -36,12 +38,10 @@ export class SiteRules {
     const row = getRow(this.reader, 'uplink', {});
     const config = getRow(this.reader, 'config', {});
     if (row === undefined) return;
-    // the first rev of a site that had a document before it had a portal
-    const adopted = this.documents.get('adopted');
-    if (row.runningRev === 1 && adopted !== undefined && !this.documents.has(row.runningHash)) this.documents.set(row.runningHash, adopted);
     const wanted = this.documents.get(row.runningHash);
     if (row.runningHash !== '' && wanted === undefined) throw new Broken('U2', `rev ${row.runningRev} is in force, and nobody wanted it`);
-    if (wanted !== undefined && config?.document !== wanted) throw new Broken('U2', `rev ${row.runningRev} is said to be in force, and another document is`);
+    if (wanted !== undefined && canonical(JSON.parse(config?.document ?? '{}')) !== wanted)
+      throw new Broken('U2', `rev ${row.runningRev} is said to be in force, and another document is`);
     if (row.runningRev > row.seenRev) throw new Broken('U2', `rev ${row.runningRev} is in force, and only ${row.seenRev} was dealt with`);
     const { was } = this;
     if (was && was.portalId === row.portalId) {
@@ -74,6 +74,12 @@ export class SiteRules {
   }
 }
 
+/** Documents in canonical JSON: all that anybody wanted, and those that were signed, by their hash. */
+export interface Wanted {
+  readonly texts: Set<string>;
+  readonly byHash: Map<string, string>;
+}
+
 /** One history of a portal's disk. `boxOf`: which machine of the simulation was offered a session. */
 export class PortalRules {
   readonly reader: Reader;
@@ -81,9 +87,11 @@ export class PortalRules {
   private readonly sites = new Map<string, RecordOf<'site'>>();
   private readonly spoke = new Map<string, number[]>();
   /** An older copy came back: what it has forgotten it cannot know. */
-  private forgets: boolean;
+  private readonly forgets: boolean;
+  private readonly wanted: Wanted;
 
-  constructor(reader: Reader, boxOf: (counter: number) => number | undefined, forgets: boolean) {
+  constructor(reader: Reader, boxOf: (counter: number) => number | undefined, forgets: boolean, wanted: Wanted) {
+    this.wanted = wanted;
     this.reader = reader;
     this.boxOf = boxOf;
     this.forgets = forgets;
@@ -95,15 +103,23 @@ export class PortalRules {
       const { kind, id } = decodeKey('record', key);
       const body = JSON.parse(decodeRow('record', now).body) as unknown;
       if (kind === kinds.site.number) this.site(id, body as RecordOf<'site'>);
+      if (kind === kinds.desired.number) this.desired(body as RecordOf<'desired'>);
       if (kind === kinds.machine.number) this.machine(id, body as RecordOf<'machine'>);
     }
+  }
+
+  /** What is signed is what somebody wanted. */
+  private desired({ rev, hash, signed }: RecordOf<'desired'>): void {
+    const document = canonical(documentOf(signed));
+    if (!this.wanted.texts.has(document)) throw new Broken('U2', `rev ${rev} is signed, and nobody wanted it`);
+    this.wanted.byHash.set(hash, document);
   }
 
   private site(id: string, site: RecordOf<'site'>): void {
     const was = this.sites.get(id);
     this.sites.set(id, site);
     const reporter = site.reported === '' ? '' : String((JSON.parse(site.reported) as { machine?: unknown }).machine);
-    if (site.reported !== (was?.reported ?? '') && reporter !== site.machine)
+    if (was !== undefined && site.reported !== was.reported && reporter !== site.machine)
       throw new Broken('U3', `machine ${reporter} reports, and ${site.machine} is the primary`);
     if (was === undefined) return;
     if (site.epoch < was.epoch) throw new Broken('U3', `epoch ${site.epoch} after epoch ${was.epoch}`);

@@ -52,7 +52,7 @@ export function createAgent(site: AgentSite): Agent {
   let poke = (): void => {};
   let session: Running | null = null;
   let owner = '';
-  const busy = new Set<string>();
+  const hands = handsOf(site, () => session?.tell({ is: 'done' }));
   site.store.on('configured', () => {
     if (ownerOf(site) !== owner) poke();
   });
@@ -69,7 +69,7 @@ export function createAgent(site: AgentSite): Agent {
           owner = ownerOf(site);
           let waitMs: number = limits.uplinkRetryMaxMs;
           if (row !== null) {
-            const { lived, retryAfterMs } = await oneSession(site, row, busy, (running) => {
+            const { lived, retryAfterMs } = await oneSession(site, row, hands, (running) => {
               session = running;
             });
             session = null;
@@ -150,13 +150,42 @@ function ignoreLost(error: unknown): void {
 interface Running {
   tell(input: SiteInput): void;
 }
+/** What is done outside of the store outlives the session that asked for it. */
+interface Hands {
+  readonly busy: ReadonlySet<string>;
+  take(command: string, name: string, args: Readonly<Record<string, unknown>>): Promise<void>;
+}
+
+/** `settled`: a result is in the store. */
+function handsOf({ world, store, outside }: AgentSite, settled: () => void): Hands {
+  const busy = new Set<string>();
+  return {
+    busy,
+    async take(command, name, args) {
+      busy.add(command);
+      const done = await outside(name, args).then(
+        (value) => ({ state: 'done', value }) as const,
+        (error: unknown) => ({ state: 'failed', value: (error as Error).message }) as const,
+      );
+      try {
+        const kept = await store.ask('settleCommand', { now: world.now(), command, ...done });
+        if (!isRefusal(kept)) settled();
+      } catch (error) {
+        ignoreLost(error); // asked again, it says that nobody can tell
+      } finally {
+        busy.delete(command);
+      }
+    },
+  };
+}
+
 interface Ended {
   /** It got as far as a session. */
   readonly lived: boolean;
   readonly retryAfterMs: number;
 }
 
-async function oneSession(site: AgentSite, row: UplinkRow, busy: Set<string>, began: (running: Running) => void): Promise<Ended> {
+async function oneSession(site: AgentSite, row: UplinkRow, hands: Hands, began: (running: Running) => void): Promise<Ended> {
   const { world, store } = site;
   if (row.state === 'active') await store.ask('uplinkDown', { now: world.now(), state: 'offline' }).catch(ignoreLost);
   let wire: Wire;
@@ -166,7 +195,7 @@ async function oneSession(site: AgentSite, row: UplinkRow, busy: Set<string>, be
     world.log('uplink.lost', { portal: row.portal, error: (error as Error).message });
     return { lived: false, retryAfterMs: 0 };
   }
-  const conversation = new Conversation(site, wire, busy);
+  const conversation = new Conversation(site, wire, hands);
   began(conversation);
   const ended = await conversation.run();
   wire.close();
@@ -181,7 +210,7 @@ const endOfWire = Symbol('end');
 class Conversation implements Running {
   private readonly site: AgentSite;
   private readonly wire: Wire;
-  private readonly busy: Set<string>;
+  private readonly hands: Hands;
   private readonly nonce: string;
   private readonly inbox: (SiteInput | typeof endOfWire)[] = [];
   private arrived: () => void = () => {};
@@ -190,10 +219,10 @@ class Conversation implements Running {
   private sent = 0;
   private over: { readonly why: string; readonly retryAfterMs: number } | null = null;
 
-  constructor(site: AgentSite, wire: Wire, busy: Set<string>) {
+  constructor(site: AgentSite, wire: Wire, hands: Hands) {
     this.site = site;
     this.wire = wire;
-    this.busy = busy;
+    this.hands = hands;
     this.nonce = seedFrom(site.world.random);
     this.session = siteBegins(site.world.monotonicMs());
   }
@@ -267,7 +296,7 @@ class Conversation implements Running {
       lineage: site.lineage,
       commit: site.commit,
       document: getRow(view, 'config', {})?.document ?? null,
-      busy: this.busy,
+      busy: this.hands.busy,
       plan,
     };
   }
@@ -314,7 +343,7 @@ class Conversation implements Running {
         await store.ask('settleCommand', { now, command: effect.command, state: effect.state, value: effect.value });
         return;
       case 'outside':
-        return void this.outside(effect.command, effect.name, effect.args);
+        return void this.hands.take(effect.command, effect.name, effect.args);
       case 'read':
         return this.read(effect.what, effect.above);
       case 'query':
@@ -323,24 +352,6 @@ class Conversation implements Running {
         return world.log('uplink.warning', { why: effect.why });
       case 'end':
         this.over ??= { why: effect.why, retryAfterMs: effect.retryAfterMs };
-    }
-  }
-
-  private async outside(command: string, name: string, args: Readonly<Record<string, unknown>>): Promise<void> {
-    const { site, busy } = this;
-    busy.add(command);
-    const done = await site.outside(name, args).then(
-      (value) => ({ state: 'done', value }) as const,
-      (error: unknown) => ({ state: 'failed', value: (error as Error).message }) as const,
-    );
-    try {
-      // whether or not this session is still there
-      const kept = await site.store.ask('settleCommand', { now: site.world.now(), command, ...done });
-      if (!isRefusal(kept)) this.tell({ is: 'done', command, ...done });
-    } catch (error) {
-      ignoreLost(error);
-    } finally {
-      busy.delete(command);
     }
   }
 
@@ -362,7 +373,7 @@ class Conversation implements Running {
       const rows = [...scanRows(view, 'commandResult', [])].filter(({ row }) => !row.told && row.state !== 'running');
       return this.step({ is: 'results', rows: rows.slice(0, 1_000).map(({ key, row }) => ({ command: key.command, state: row.state, value: row.value })) });
     }
-    const rows = [...scanRows(view, 'desired', [], { from: { rev: above + 1 } })];
+    const rows = [...scanRows(view, 'desired', [], { from: { rev: Math.max(0, above + 1) } })];
     return this.step({ is: 'kept', rows: rows.map(({ key, row }) => ({ rev: key.rev, signed: row.signed, signature: row.signature })) });
   }
 }

@@ -3,10 +3,16 @@
 
 import { limits } from '../../actors/limits.ts';
 import type { World } from '../../actors/world.ts';
+import { openPolled } from './poll.ts';
 import type { Reply, Transport, Wire } from './transport.ts';
 
 export function networkTransport(world: World): Transport {
-  return { open: (portal) => openSocket(world, portal), post };
+  return { open: (portal) => openSocket(world, portal).catch((error: Error) => instead(world, portal, error)), post };
+}
+
+/** Something between may let no WebSocket through, and requests all the same. What was wrong with the socket is told, if both fail. */
+function instead(world: World, portal: string, why: Error): Promise<Wire> {
+  return openPolled(world, post, portal).catch(() => Promise.reject(why));
 }
 
 /** The proxy for a URL, by the environment; undefined: none. */
@@ -89,5 +95,5 @@ async function post(url: string, body: string, timeoutMs: number): Promise<Reply
     signal: AbortSignal.timeout(timeoutMs),
     ...(proxy === undefined ? {} : { proxy }),
   });
-  return { status: answer.status, body: (await answer.text()).slice(0, limits.uplinkFrame) };
+  return { status: answer.status, body: (await answer.text()).slice(0, 16 * limits.uplinkFrame) };
 }

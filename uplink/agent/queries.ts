@@ -64,14 +64,14 @@ export async function answerQuery(asking: Asking, name: string, args: Readonly<R
 /** Messages whose sender or one of whose recipients holds `filter`, oldest first. */
 function listQueue(view: Reader, now: number, filter: string, after: number) {
   view.refresh();
-  const items: QueuedMessage[] = [];
+  const messages: QueuedMessage[] = [];
   for (const message of queue(view, after)) {
     const holds = [message.row.envelopeFrom, ...message.recipients.map((r) => r.row.address)].some((address) => address.toLowerCase().includes(filter));
     if (!holds) continue;
-    if (items.length === listed) return { items, next: String(items.at(-1)?.id) };
-    items.push(messageOf(view, now, { ...message, recipients: message.recipients.slice(0, listed) }));
+    if (messages.length === listed) return { messages, next: messages.at(-1)?.id ?? null };
+    messages.push(messageOf(view, now, { ...message, recipients: message.recipients.slice(0, listed) }));
   }
-  return { items, next: null };
+  return { messages, next: null };
 }
 
 async function dns({ world, view, systemResolvers }: Asking, domain: string, judged: boolean) {

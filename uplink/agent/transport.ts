@@ -12,7 +12,7 @@ export interface Wire {
 
 export interface Reply {
   readonly status: number;
-  /** At most 1 MiB; longer ones are cut. */
+  /** At most 16 MiB; longer ones are cut. */
   readonly body: string;
 }
 

@@ -138,6 +138,8 @@ export const kinds = {
       /** The newest rev of the desired document and its hash; 0 and empty: none yet. */
       wantedRev: z.int(),
       wantedHash: z.string(),
+      /** The newest rev that the site has dealt with, whatever came of it: revs go on above it. */
+      seenRev: z.int().optional(),
       appliedRev: z.int(),
       appliedHash: z.string(),
       appliedStatus: z.enum(['none', 'applied', 'rejected', 'rolledback']),

@@ -34,7 +34,7 @@ export async function want(tx: Transaction, { world }: Pick<Portal, 'world'>, wa
   if (site === undefined || site.state === 'decommissioned') return { is: 'gone' };
   if (ifRev !== undefined && ifRev !== site.wantedRev) return { is: 'stale', wantedRev: site.wantedRev };
   const { signer } = await signerFor(tx);
-  const rev = Math.max(site.wantedRev, site.appliedRev) + 1;
+  const rev = Math.max(site.wantedRev, site.appliedRev, site.seenRev ?? 0) + 1;
   const auditHead = (await tx.get('auditHead', organisation))?.hash ?? '';
   const statement = { siteId: id, epoch: site.epoch, rev, prevHash: site.wantedHash, schema: 1, minAgent, auditHead, doc: document };
   const { signed, signature } = signValue(signer, 'desired', statement);

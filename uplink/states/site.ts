@@ -92,7 +92,8 @@ export type SiteInput =
   | { readonly is: 'stored'; readonly next: Stored; readonly answer: object }
   | { readonly is: 'applied'; readonly judged: Judged; readonly answer: object }
   | { readonly is: 'performed'; readonly command: CommandStatement; readonly answer: object }
-  | { readonly is: 'done'; readonly command: string; readonly state: 'done' | 'failed'; readonly value: string }
+  /** A command that was done outside of the store has its result there. */
+  | { readonly is: 'done' }
   | { readonly is: 'events'; readonly rows: readonly EventRow[] }
   | { readonly is: 'results'; readonly rows: readonly ResultRow[] }
   | { readonly is: 'kept'; readonly rows: readonly { readonly rev: number; readonly signed: string; readonly signature: string }[] }
@@ -160,13 +161,7 @@ export function siteNext(session: SiteSession, input: SiteInput, seen: SiteSeen)
     case 'performed':
       return performed(session, input.command, input.answer, seen);
     case 'done':
-      return {
-        session,
-        effects: [
-          { do: 'settle', command: input.command, state: input.state, value: input.value },
-          { do: 'read', what: 'results', above: 0 },
-        ],
-      };
+      return live(session) ? doing(session, { do: 'read', what: 'results', above: 0 }) : quiet(session);
     case 'events':
       return given(session, input.rows);
     case 'results':
@@ -304,7 +299,7 @@ function begin(session: SiteSession, seen: SiteSeen): SiteStep {
   const step = saying({ ...session, phase: 'live', given: eventSeq, took: eventSeq }, { t: 'ready', body: { counter } }, appliedFrame(row));
   const adopting = wantedRev === 0 && row.seenRev === 0 && document !== null;
   const adopted = adopting ? also(step, (s) => saying(s, ...slices(0, document).map((slice) => ({ t: 'adopt', body: slice }) as const))) : step;
-  const kept: readonly SiteEffect[] = row.seenRev > wantedRev ? [{ do: 'read', what: 'kept', above: wantedRev }] : [];
+  const kept: readonly SiteEffect[] = row.seenRev > wantedRev ? [{ do: 'read', what: 'kept', above: wantedRev - 1 }] : [];
   const first: readonly SiteEffect[] = [...kept, { do: 'read', what: 'results', above: 0 }, { do: 'read', what: 'events', above: eventSeq }];
   return also(
     also(adopted, (s) => doing(s, ...first)),

@@ -71,7 +71,8 @@ test('C1: the demo starts, does what it prints, is killed, and goes on', async (
   expect(before.processes.length).toBeGreaterThanOrEqual(4);
   expect(before.listeners).toHaveLength(5);
   const sent = withCurl ? useCurl(first.page) : 0;
-  applyToRunning(first.data);
+  isLocked(first.data);
+  await signsIn(first.page);
 
   await first.kill();
   expect(mailsite(['check', '--deep', '--data', first.data])).toMatchObject({ code: 0, errors: [] });
@@ -79,27 +80,40 @@ test('C1: the demo starts, does what it prints, is killed, and goes on', async (
   expect(second.data).toBe(first.data);
   const after = JSON.parse(mailsite(['status', '--json', '--data', first.data]).out);
   expect(after.messages).toBe(16 + sent);
+  await signsIn(second.page);
   await second.kill();
+  expect(mailsite(['check', '--deep', '--data', join(first.data, 'portal')])).toMatchObject({ code: 0, errors: [] });
   expect(existsSync(first.data)).toBe(true);
 });
 
-/** A running site takes a document at once, through its own store; the same again changes nothing. */
-function applyToRunning(data: string): void {
-  const document = {
-    schema: 1,
-    host: 'mail.example.test',
-    domains: [{ name: 'example.test' }],
-    accounts: ['alice', 'bob', 'carol'].map((name) => ({ address: `${name}@example.test`, password: { plain: 'demo' } })),
+/** The configuration is the portal's: what is applied by hand is refused, and says whose it is. */
+function isLocked(data: string): void {
+  const document = { schema: 1, host: 'mail.example.test', domains: [{ name: 'example.test' }], accounts: [] };
+  const said = mailsite(['apply', '-', '--data', data], { stdin: JSON.stringify(document) });
+  expect(said).toMatchObject({ code: 1, errors: [expect.stringMatching(/locked by the portal http:\/\/127\.0\.0\.1:\d+, rev \d+/)] });
+}
+
+/** The link of the page signs in, once, and the site is there, running what is wanted. */
+async function signsIn(page: string): Promise<void> {
+  const [, url = '', secret = ''] = /(http:\/\/\S+)\/link#(\S+)/.exec(page) ?? [];
+  const ask = async (method: string, path: string, cookie: string, body?: object) => {
+    const headers = { origin: url, 'x-mailsite': '1', 'content-type': 'application/json', cookie };
+    return fetch(`${url}/api/v1${path}`, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
   };
-  const apply = () => mailsite(['apply', '-', '--data', data], { stdin: JSON.stringify(document) });
-  const said = apply();
-  expect(said).toMatchObject({
-    code: 0,
-    errors: [],
-    out: expect.stringMatching(/^Rev 2 of mail\.example\.test is in force: account carol@example\.test added, /),
-  });
-  expect(said.out).not.toContain('No site runs');
-  expect(apply().out).toBe('Nothing to change: rev 2 of mail.example.test says the same.\n');
+  const signed = await ask('POST', '/session/link', '', { secret });
+  expect(signed.status).toBe(200);
+  const cookie = signed.headers.get('set-cookie')?.split(';')[0] ?? '';
+  const { organisations } = (await (await ask('GET', '/session', cookie)).json()) as { organisations: { id: string }[] };
+  for (let tries = 0; ; tries++) {
+    const { items } = (await (await ask('GET', `/organisations/${organisations[0]?.id}/sites`, cookie)).json()) as { items: object[] };
+    if (tries < 100 && (items[0] as { state?: string } | undefined)?.state !== 'online') {
+      await Bun.sleep(100);
+      continue;
+    }
+    expect(items).toMatchObject([{ name: 'Demo site', state: 'online', wantedRev: 1, runningRev: 1, domains: 1, accounts: 2 }]);
+    break;
+  }
+  expect((await ask('POST', '/session/link', '', { secret })).status).toBe(401);
 }
 
 /** Runs the curl lines; the number of messages sent. */

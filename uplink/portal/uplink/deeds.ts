@@ -9,6 +9,7 @@ import { validateDocument } from '../../../storage/document.ts';
 import type { Document } from '../../../storage/document.ts';
 import { eventMark } from '../../../storage/eventmark.ts';
 import { desiredStatement, type Verdict } from '../../frames.ts';
+import { canonical } from '../../canonical.ts';
 import { hashOf, holds, openValue } from '../../keys.ts';
 import type { Deed, Done, Who } from '../../states/portal.ts';
 import { alarm } from '../alarm.ts';
@@ -16,7 +17,7 @@ import { signerFor } from '../identity.ts';
 import { ordered, type RecordOf } from '../kinds.ts';
 import type { Portal } from '../process.ts';
 import type { Transaction } from '../records.ts';
-import { want } from '../want.ts';
+import { documentOf, want } from '../want.ts';
 
 type Here = Pick<Portal, 'world' | 'records'>;
 type Site = RecordOf<'site'>;
@@ -149,19 +150,27 @@ async function look({ world }: Here, tx: Transaction, { who, sentRev, sentComman
   return { is: 'looked', desired, commands };
 }
 
-async function applied({ world }: Here, tx: Transaction, { who, body }: DeedOf<'applied'>): Promise<Done> {
+async function applied(here: Here, tx: Transaction, { who, body }: DeedOf<'applied'>): Promise<Done> {
   const own = await fenced(tx, who);
   if ('is' in own) return own;
-  const { runningRev, runningHash, status, errors } = body;
-  const told = { appliedRev: runningRev, appliedHash: runningHash, appliedStatus: status, appliedErrors: errors };
+  const { rev, hash, runningRev, runningHash, status, errors } = body;
   const was = own.site;
-  const same =
-    was.appliedRev === runningRev &&
-    was.appliedHash === runningHash &&
-    was.appliedStatus === status &&
-    JSON.stringify(was.appliedErrors) === JSON.stringify(errors);
-  if (!same) tx.put('site', [who.organisation, who.site], { ...was, ...told, appliedAt: status === 'none' ? was.appliedAt : world.now() });
+  const told = { seenRev: rev, appliedRev: runningRev, appliedHash: runningHash, appliedStatus: status, appliedErrors: errors };
+  const { seenRev, appliedRev, appliedHash, appliedStatus, appliedErrors } = was;
+  const same = canonical(told) === canonical({ seenRev, appliedRev, appliedHash, appliedStatus, appliedErrors });
+  if (!same) tx.put('site', [who.organisation, who.site], { ...was, ...told, appliedAt: status === 'none' ? was.appliedAt : here.world.now() });
+  if (rev > 0 && rev === was.wantedRev && hash !== was.wantedHash) await again(here, tx, who);
   return nothing;
+}
+
+/**
+ * The site knows another rev of the number that we want: an older copy of our records came back, and somebody went on from
+ * there. What is wanted now is wanted under a number of its own.
+ */
+async function again(here: Here, tx: Transaction, { organisation, site }: Who): Promise<void> {
+  const wantedRev = (await tx.get('site', organisation, site))?.wantedRev ?? 0;
+  const row = await tx.get('desired', site, ordered(wantedRev));
+  if (row !== undefined) await want(tx, here, { organisation, site, document: documentOf(row.signed), by: row.by, summary: row.summary });
 }
 
 async function reported(tx: Transaction, { who, body }: DeedOf<'reported'>): Promise<Done> {
@@ -212,16 +221,17 @@ async function result({ world }: Here, tx: Transaction, { who, body }: DeedOf<'r
 }
 
 /** A rev that we signed and have forgotten: an older copy of our records came back. */
-async function kept(_here: Here, tx: Transaction, { who, signed }: DeedOf<'kept'>): Promise<Done> {
+async function kept(here: Here, tx: Transaction, { who, signed }: DeedOf<'kept'>): Promise<Done> {
   const own = await fenced(tx, who);
   if ('is' in own) return own;
   const { identity } = await signerFor(tx);
   const said = desiredStatement.safeParse(openValue(identity.signPublic, 'desired', signed));
   if (!said.success || said.data.siteId !== who.site) return { is: 'bye', reason: 'confused' };
   const { rev } = said.data;
-  if (rev <= own.site.wantedRev) return nothing;
   const hash = hashOf(signed.signed);
-  tx.put('desired', [who.site, ordered(rev)], { rev, hash, ...signed, by: 'site', at: _here.world.now(), summary: 'given back by the site' });
+  if (rev === own.site.wantedRev && hash !== own.site.wantedHash) await again(here, tx, who);
+  if (rev <= own.site.wantedRev) return nothing;
+  tx.put('desired', [who.site, ordered(rev)], { rev, hash, ...signed, by: 'site', at: here.world.now(), summary: 'given back by the site' });
   tx.put('site', [who.organisation, who.site], { ...own.site, wantedRev: rev, wantedHash: hash });
   return nothing;
 }

@@ -1,4 +1,4 @@
-// The sites' side of a portal, below /v1: enrolment, the uplink as a WebSocket. Guarantees: what a
+// The sites' side of a portal, below /v1: enrolment, the uplink as a WebSocket or by polls. Guarantees: what a
 // stranger may send, hold open or wait for is bounded; nothing is answered before it is durable.
 
 import type { Server, ServerWebSocket, WebSocketHandler } from 'bun';
@@ -7,6 +7,7 @@ import { enrolAsk } from '../../enrol.ts';
 import { respondActivate, respondGrant } from '../grants.ts';
 import type { Portal } from '../process.ts';
 import { enrol } from './enrol.ts';
+import { pollServer } from './poll.ts';
 import { openSession, type Session } from './session.ts';
 
 interface Attached {
@@ -31,12 +32,17 @@ export function uplinkServer(portal: Portal): UplinkServer {
     else open.delete(address);
     return now;
   };
+  const polls = pollServer(portal);
   return {
     async fetch(request, server, address) {
       const { pathname } = new URL(request.url);
       if (pathname === '/v1/uplink') {
         if ((open.get(address) ?? 0) >= limits.uplinkPerAddress) return problem(429, 'too many connections from this address');
         return server.upgrade(request, { data: { address, session: null } }) ? undefined : problem(426, 'this is a WebSocket');
+      }
+      if (pathname === '/v1/uplink/poll' && request.method === 'POST') {
+        const mayCount = (by: 1 | -1): boolean => (by === -1 || (open.get(address) ?? 0) < limits.uplinkPerAddress) && count(address, by) >= 0;
+        return polls.answer(await jsonOf(request, 2 * limits.uplinkFrame), mayCount);
       }
       if (pathname === '/v1/enroll' && request.method === 'POST') return enrolling(portal, request, address);
       if (pathname === '/v1/grant' && request.method === 'POST') return respondGrant(portal, await small(request));
@@ -67,11 +73,14 @@ export function uplinkServer(portal: Portal): UplinkServer {
   };
 }
 
-/** The JSON of a small request, or what to answer instead. */
-async function small(request: Request): Promise<unknown> {
-  if (Number(request.headers.get('content-length') ?? 0) > limits.uplinkStranger) return undefined;
+/** The JSON of a small request; undefined: it is none. */
+const small = (request: Request): Promise<unknown> => jsonOf(request, limits.uplinkStranger);
+
+/** `most`: octets. */
+async function jsonOf(request: Request, most: number): Promise<unknown> {
+  if (Number(request.headers.get('content-length') ?? 0) > most) return undefined;
   const text = await request.text();
-  if (text.length > limits.uplinkStranger) return undefined;
+  if (text.length > most) return undefined;
   try {
     return JSON.parse(text);
   } catch {

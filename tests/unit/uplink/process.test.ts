@@ -1,0 +1,163 @@
+// The executable as a portal and as a site: join, document, command, question, the portal gone and back, a proxy between.
+
+import { statSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { QueryFailed } from '../../../uplink/portal/query.ts';
+import { mailsite, temporary } from '../cli/program.ts';
+import { documentWith, freePort, Pair, SITE, until } from './pair.ts';
+
+const newPair = async (env: Record<string, string> = {}): Promise<Pair> =>
+  new Pair(temporary(), { address: '127.0.0.1', portalPort: await freePort(), offset: 20_000 + Math.floor(Math.random() * 20_000), env });
+
+const greets = (port: number): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const socket = net.connect(port, '127.0.0.1', () => {});
+    socket.once('data', (octets) => {
+      socket.destroy();
+      resolve(octets.toString());
+    });
+    socket.once('error', reject);
+  });
+
+async function whole(pair: Pair): Promise<void> {
+  for (const { code, out, errors } of await pair.finish()) expect(code, out + errors.join()).toBe(0);
+}
+
+test('U1 U2: a machine joins, takes a document, does a command once, answers a question; alone it goes on, locked', async () => {
+  const pair = await newPair();
+  try {
+    pair.startPortal();
+    const claim = await pair.claim('c1');
+    expect(pair.join(claim)).toMatchObject({ code: 0 });
+    expect(statSync(join(pair.siteData, 'machine.key')).mode & 0o777).toBe(0o600);
+    expect(JSON.parse(pair.join(claim, '--json').out)).toMatchObject({ ok: true, site: SITE, epoch: 1, again: true });
+    await pair.want(documentWith(2));
+    pair.startSite();
+    await until('rev 1 is in force', async () => (await pair.siteRecord()).appliedRev === 1);
+    expect(await pair.query('overview')).toMatchObject({ host: 'mail.example.test', accounts: 2 });
+    await expect(pair.query('nothing.such')).rejects.toThrow(/cannot answer/);
+    const id = await pair.command('uplink.test', { text: 'one' });
+    await until('the command is done', async () => (await pair.commandRecord(id)).state === 'done');
+    expect(await pair.commandRecord(await endOf(pair, await pair.command('no.such', {})))).toMatchObject({
+      state: 'failed',
+      value: 'this version does not know no.such',
+    });
+    expect(pair.status()).toMatchObject({ state: 'active', runningRev: 1, offlineSince: null });
+    await until('it is told', async () => (await pair.events()).some((e) => e.name === 'uplink.test'));
+
+    await pair.killPortal();
+    await until('the site knows that it is alone', async () => pair.status().state === 'offline');
+    expect(await greets(143 + pair.offset)).toMatch(/^\* OK/);
+    expect(await greets(25 + pair.offset)).toMatch(/^220 /);
+    const file = join(pair.siteData, 'by-hand.json');
+    writeFileSync(file, JSON.stringify(documentWith(1)));
+    expect(mailsite(['apply', file, '--data', pair.siteData]).errors.join()).toMatch(/locked by the portal http:.*rev 1.*--key FILE/);
+
+    pair.startPortal();
+    const rev = await until('another rev is wanted', () => pair.want(documentWith(3)));
+    await until('it is in force', async () => (await pair.siteRecord()).appliedRev === rev, 60_000);
+    const events = await pair.events();
+    expect(events.map((e) => e.seq)).toEqual(events.map((_, i) => i + 1));
+    expect(events.filter((e) => e.name === 'uplink.test')).toHaveLength(1);
+  } finally {
+    await whole(pair);
+  }
+}, 120_000);
+
+async function endOf(pair: Pair, id: string): Promise<string> {
+  await until('the command has ended', async () => (await pair.commandRecord(id)).endedAt !== null);
+  return id;
+}
+
+test('a second machine on a claim is refused and alarmed; a site that is offline answers nothing', async () => {
+  const pair = await newPair();
+  const other = temporary();
+  try {
+    pair.startPortal();
+    const claim = await pair.claim('c1');
+    expect(pair.join(claim).code).toBe(0);
+    expect(mailsite(['join', claim, '--data', other]).errors.join()).toMatch(/another machine has taken this claim/);
+    expect(mailsite(['join', claim.replace(/.$/, (c) => (c === 'A' ? 'Q' : 'A')), '--data', other]).errors.join()).toMatch(/not known here/);
+    expect(mailsite(['join', 'ms1.no', '--data', other]).code).toBe(1);
+    expect((await (await pair.records()).list('alarm', ['o'])).map((found) => found.body.name)).toEqual(['claim.taken']);
+    await expect(pair.query('overview')).rejects.toThrow(QueryFailed);
+  } finally {
+    await whole(pair);
+  }
+}, 60_000);
+
+test('strangers: what is no enrolment, no frame, too long or too slow is turned away', async () => {
+  const pair = await newPair();
+  try {
+    pair.startPortal();
+    await pair.records();
+    const post = (body: string): Promise<Response> => fetch(`${pair.url}/v1/enroll`, { method: 'POST', body });
+    expect((await post('{}')).status).toBe(400);
+    expect((await post('x'.repeat(100_000))).status).toBe(400);
+    expect((await fetch(`${pair.url}/v1/uplink`)).status).toBe(426);
+    expect((await fetch(`${pair.url}/v1/nothing`)).status).toBe(404);
+    const talk = (say: string): Promise<string[]> =>
+      new Promise((resolve) => {
+        const heard: string[] = [];
+        const socket = new WebSocket(`${pair.url.replace('http', 'ws')}/v1/uplink`);
+        socket.onmessage = ({ data }) => {
+          heard.push(JSON.parse(String(data)).t);
+          if (heard.length === 1 && say !== '') socket.send(say);
+        };
+        socket.onclose = () => resolve(heard);
+      });
+    expect(await talk('no frame')).toEqual(['challenge', 'bye']);
+    expect(await talk(`{"t":"ping","seq":1,"body":{},"x":"${'y'.repeat(20_000)}"}`)).toEqual(['challenge']);
+    expect(await talk('{"t":"ping","seq":1,"body":{}}')).toEqual(['challenge']);
+    expect(await talk('{"t":"auth","seq":1,"body":{"signed":"{}","signature":"x"}}')).toEqual(['challenge', 'bye']);
+    expect(await talk('')).toEqual(['challenge']); // in time
+  } finally {
+    await whole(pair);
+  }
+}, 60_000);
+
+test('everything goes through the proxy that the environment names', async () => {
+  let asked = 0;
+  const proxy = net.createServer((client) => {
+    client.once('data', (head) => {
+      asked++;
+      const [, host = '', port = ''] = /^(?:CONNECT |[A-Z]+ http:\/\/)([^:/ ]+):(\d+)/.exec(head.toString('latin1')) ?? [];
+      const there = net.connect(Number(port), host, () => {
+        if (head.toString('latin1').startsWith('CONNECT')) client.write('HTTP/1.1 200 OK\r\n\r\n');
+        else there.write(head.toString('latin1').replace(/^([A-Z]+) http:\/\/[^/]+/, '$1 '));
+        client.pipe(there).pipe(client);
+      });
+      const end = (): void => {
+        client.destroy();
+        there.destroy();
+      };
+      for (const socket of [client, there]) socket.on('error', end);
+    });
+    client.on('error', () => client.destroy());
+  });
+  const port = await new Promise<number>((resolve) => proxy.listen(0, '127.0.0.1', () => resolve((proxy.address() as net.AddressInfo).port)));
+  const pair = await newPair({ HTTP_PROXY: `http://127.0.0.1:${port}` });
+  try {
+    pair.startPortal();
+    const claim = await pair.claim('c1');
+    expect(await spawned(pair, claim)).toBe(0);
+    expect(asked).toBe(1);
+    pair.startSite();
+    await until('the site is online', async () => (await pair.siteRecord()).online);
+    expect(asked).toBeGreaterThan(1);
+  } finally {
+    proxy.close();
+    await whole(pair);
+  }
+}, 60_000);
+
+/** Not a synchronous run: the proxy is in this process. */
+async function spawned(pair: Pair, claim: string): Promise<number> {
+  const { executable } = await import('../cli/program.ts');
+  return Bun.spawn([executable, 'join', claim, '--data', pair.siteData], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { PATH: process.env['PATH'] ?? '', ...pair.env },
+  }).exited;
+}
