@@ -35,6 +35,7 @@ parts=(
   'snapshot       crash/snapshot.test.ts'
   'full           crash/full.test.ts'
   'kill           crash/kill.test.ts'
+  "portal         crash/portal.test.ts       MAILSITE_KILLS=${kills:-15}"
   "lmdb-units     $units                     MAILSITE_TEST_ENGINE=lmdb"
   "lsm-units      $units,unit/smtp/,unit/outbound/  MAILSITE_TEST_ENGINE=lsm"
   'lsm-swaks      clients/swaks.test.ts      MAILSITE_ENGINE=lsm'
