@@ -129,7 +129,7 @@ test('strangers: what is no enrolment, no frame, too long or too slow is turned 
     pair.startPortal();
     await pair.records();
     const post = (body: string): Promise<Response> => fetch(`${pair.url}/v1/enroll`, { method: 'POST', body });
-    expect((await post('{}')).status).toBe(400);
+    await until('it listens', async () => (await post('{}')).status === 400);
     expect((await post('x'.repeat(100_000))).status).toBe(400);
     expect((await fetch(`${pair.url}/v1/uplink`)).status).toBe(426);
     expect((await fetch(`${pair.url}/v1/nothing`)).status).toBe(404);
