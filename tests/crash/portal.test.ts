@@ -349,7 +349,10 @@ test(`U2 C1: ${kills} times kill -9 of a portal and its sites, and an older copy
   for (const site of sites) {
     const view = await openView(site.data, 'lmdb', '');
     const aliases = new Set(config(view)?.document.aliases.map(({ address }) => address));
-    expect([...site.accepted.keys()].filter((address) => !aliases.has(address)), 'edits that were answered and are not in force').toEqual([]);
+    expect(
+      [...site.accepted.keys()].filter((address) => !aliases.has(address)),
+      'edits that were answered and are not in force',
+    ).toEqual([]);
     await view.close();
   }
 });

@@ -254,9 +254,9 @@ export const english = {
     superseded: { title: 'Another machine has taken over', next: 'This record is the old one. Its machine delivers no mail any more.' },
     quarantined: {
       title: 'Two machines claim to be this site',
-      next: 'One of them is a copy or came back from an old disk. It serves nobody until you say which is right: launch from a snapshot, or decommission it.',
+      next: 'One of them is a copy or came back from an old disk. Both still take mail, and neither gets changes or is parked. Stop the wrong one; then make a new claim by the API (POST …/claims) and join the right one with it.',
     },
-    decommissioned: { title: 'This site has been decommissioned', next: 'Its machine may still hold mail. Launch from a snapshot to use it again.' },
+    decommissioned: { title: 'This site has been decommissioned', next: 'Its machine runs on by itself, with the configuration that it had.' },
     refused: (rev: number, running: number) => `The site did not take rev ${rev} and still runs rev ${running}`,
   },
   domains: {

@@ -2,6 +2,11 @@
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { limits } from '../../../actors/limits.ts';
+import { parseClaim } from '../../../uplink/claim.ts';
+import { askMac } from '../../../uplink/enrol.ts';
+import { seedFrom, signerOf } from '../../../uplink/keys.ts';
+import { ensureIdentity } from '../../../uplink/portal/identity.ts';
+import { enrol } from '../../../uplink/portal/uplink/enrol.ts';
 import type { AnswerOf, BodyOf, ParamsOf, QueryOf } from '../../../uplink/portal/api/client.ts';
 import { routes } from '../../../uplink/portal/api/table.ts';
 import { type House, house } from './house.ts';
@@ -173,4 +178,31 @@ test('what a site says now is asked of it, and of one that is away its last repo
   await client.delete(site);
   expect((await client.get(site)).body.state).toBe('decommissioned');
   expect((await client.post(`${site}/domains`, { name: 'x.test' })).status).toBe(409);
+});
+
+test('of two machines that say they are one site, the one that takes a new claim is it', async () => {
+  const { client, org } = await here.owner();
+  const made = (await client.post(`/organisations/${org}/sites`, { name: 'Berlin' })).body;
+  const site = `/organisations/${org}/sites/${made.site.id}`;
+  await ensureIdentity(here.portal, () => {});
+  const machine = signerOf(seedFrom(here.world.random)).publicKey;
+  const takes = async (text: string) => {
+    const claim = parseClaim(text);
+    const ask = { claim: claim?.claim ?? '', signPublic: machine, wrapPublic: 'age1', nonce: seedFrom(here.world.random), version: '1' };
+    return enrol(here.portal, { ...ask, mac: askMac(claim?.secret ?? '', ask) });
+  };
+  expect(await takes(made.claim.text)).toMatchObject({ ok: true, answer: { epoch: 1 } });
+  expect((await client.post(`${site}/claims`)).status).toBe(409);
+  await here.write(async (tx) => {
+    const row = await tx.get('site', org, made.site.id);
+    const known = row && (await tx.get('machine', made.site.id, row.machine));
+    if (row === undefined || known === undefined) throw new Error('it enrolled');
+    tx.put('site', [org, made.site.id], { ...row, state: 'quarantined' });
+    tx.put('machine', [made.site.id, row.machine], { ...known, state: 'quarantined' });
+  });
+  expect((await client.get(site)).body).toMatchObject({ state: 'quarantined', word: 'Two machines say they are this site' });
+  const again = await client.post(`${site}/claims`);
+  expect(again.status).toBe(201);
+  expect(await takes(again.body.claim.text)).toMatchObject({ ok: true, answer: { epoch: 2 } }); // its copy is of epoch 1
+  expect((await client.get(site)).body.state).not.toBe('quarantined');
 });

@@ -88,7 +88,7 @@ interface Seen {
 
 function wordOf(site: Site, state: SiteAnswer['state'], { damage, queue, certificateDays }: Seen, now: number): string {
   if (state === 'waiting') return 'Waiting for its machine';
-  if (state === 'quarantined') return 'Stopped: two machines say they are this site';
+  if (state === 'quarantined') return 'Two machines say they are this site';
   if (state === 'superseded') return 'Another machine took its place';
   if (state === 'decommissioned') return 'Decommissioned';
   if (state === 'offline') return 'Offline: mail goes on, changes wait';

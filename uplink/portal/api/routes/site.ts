@@ -97,7 +97,8 @@ const making = [
       }),
   }),
   tenant('POST', '/organisations/{org}/sites/{site}/claims', {
-    about: 'A new claim for a site that still waits for its machine. The ones before it are worth nothing from now on.',
+    about:
+      'A new claim for a site that waits for its machine, or for the right one of two that say they are it. The ones before it are worth nothing from now on.',
     who: admins,
     secret: true,
     answer: z.strictObject({ claim: shape.claim }),
@@ -105,7 +106,9 @@ const making = [
     handle: (call) =>
       call.change(async (tx, tell) => {
         const row = await siteOf(tx, call);
-        if (row.state !== 'waiting') throw conflict('This site has its machine already: to move it to another one, launch it from a snapshot.');
+        // of two machines that say they are this site, the one that takes the claim is; the other is fenced
+        if (row.state !== 'waiting' && row.state !== 'quarantined')
+          throw conflict('This site has its machine already: to move it to another one, launch it from a snapshot.');
         await endClaims(tx, call.organisation, call.params.site);
         const claim = makeClaim(tx, call, call.params.site, '');
         await tell({ action: 'site.claim', target: row.name });
