@@ -33,6 +33,7 @@ parts=(
   'lsm-full    crash/full.test.ts         MAILSITE_ENGINE=lsm'
   'lsm-kill    crash/kill.test.ts         MAILSITE_ENGINE=lsm MAILSITE_KILLS=40'
   'compact     crash/compact.test.ts'
+  'uplink      crash/uplink.test.ts'
   'bare        container/bare.test.ts'
   'booted      container/booted.test.ts'
 )
