@@ -104,8 +104,9 @@ function joinedRow({ view, signer }: AgentSite): UplinkRow | null {
 }
 const ownerOf = (site: AgentSite): string => {
   const row = joinedRow(site);
-  return row === null ? '' : `${row.portal} ${row.site} ${row.machine}`;
+  return row === null ? '' : nameOf(row);
 };
+const nameOf = (row: UplinkRow): string => `${row.portal} ${row.site} ${row.machine}`;
 
 interface Unconfirmed {
   readonly rev: number;
@@ -195,7 +196,7 @@ async function oneSession(site: AgentSite, row: UplinkRow, hands: Hands, began: 
     world.log('uplink.lost', { portal: row.portal, error: (error as Error).message });
     return { lived: false, retryAfterMs: 0 };
   }
-  const conversation = new Conversation(site, wire, hands);
+  const conversation = new Conversation(site, wire, hands, ownerOf(site));
   began(conversation);
   const ended = await conversation.run();
   wire.close();
@@ -211,6 +212,8 @@ class Conversation implements Running {
   private readonly site: AgentSite;
   private readonly wire: Wire;
   private readonly hands: Hands;
+  /** A session is of one machine with one portal. */
+  private readonly owner: string;
   private readonly nonce: string;
   private readonly inbox: (SiteInput | typeof endOfWire)[] = [];
   private arrived: () => void = () => {};
@@ -219,7 +222,8 @@ class Conversation implements Running {
   private sent = 0;
   private over: { readonly why: string; readonly retryAfterMs: number } | null = null;
 
-  constructor(site: AgentSite, wire: Wire, hands: Hands) {
+  constructor(site: AgentSite, wire: Wire, hands: Hands, owner: string) {
+    this.owner = owner;
     this.site = site;
     this.wire = wire;
     this.hands = hands;
@@ -285,7 +289,7 @@ class Conversation implements Running {
     const row = getRow(view, 'uplink', {});
     const key = signer();
     const site = getRow(view, 'site', {});
-    if (row === undefined || key === null || key.publicKey !== row.signPublic || site === undefined) return null;
+    if (row === undefined || key === null || site === undefined || nameOf(row) !== this.owner || key.publicKey !== row.signPublic) return null;
     return {
       now: world.now(),
       monotonicMs: world.monotonicMs(),
