@@ -13,8 +13,10 @@ import { check } from '../../storage/check.ts';
 import { canonical } from '../../uplink/canonical.ts';
 import { createAgent } from '../../uplink/agent/agent.ts';
 import { answerMac, askMac, enrolAnswer, enrolAsk, macHolds } from '../../uplink/enrol.ts';
-import { parseSigned, seedFrom, type Signer, signerOf } from '../../uplink/keys.ts';
+import type { Reply } from '../../uplink/agent/transport.ts';
+import { parseSigned, seedFrom, type Signer, signerOf, signValue } from '../../uplink/keys.ts';
 import { command } from '../../uplink/portal/command.ts';
+import { respondActivate, respondGrant } from '../../uplink/portal/grants.ts';
 import { ensureIdentity } from '../../uplink/portal/identity.ts';
 import { kinds, type RecordOf } from '../../uplink/portal/kinds.ts';
 import { query, QueryFailed } from '../../uplink/portal/query.ts';
@@ -318,7 +320,10 @@ class Simulation {
     this.ether.station = {
       life,
       accept: (peer) => openSession(here, peer),
-      post: async (_path, body) => {
+      post: async (path, body) => {
+        const whole = { ...here, url: URL_OF_PORTAL, objects: '' };
+        if (path === '/v1/grant') return replyOf(await respondGrant(whole, JSON.parse(body)));
+        if (path === '/v1/activate') return replyOf(await respondActivate(whole, JSON.parse(body)));
         const done = await enrol(here, enrolAsk.parse(JSON.parse(body)));
         return done.ok ? { status: 200, body: JSON.stringify(done.answer) } : { status: done.status, body: '{}' };
       },
@@ -434,7 +439,9 @@ class Simulation {
           if (reply.status !== 200) return true; // an older copy of the portal does not know the claim
           const answer = enrolAnswer.parse(JSON.parse(reply.body));
           if (!macHolds(answer.mac, answerMac(secret, ask, answer))) throw new Broken('U3', 'the answer to an enrolment is not of the portal');
-          const { portal, rootPublic, site, machine, epoch } = answer;
+          const { portal, rootPublic, site, machine, purpose } = answer;
+          const epoch = purpose === 'launch' ? await this.activate(verb.life, box.signer, { portal, site, machine }) : answer.epoch;
+          if (epoch === null) return true; // so does one that came back meanwhile
           const who = { portal: URL_OF_PORTAL, portalId: portal, rootPublic, site, machine, signPublic: ask.signPublic, epoch, identity: '' };
           const kept = await verb.site.store.ask('joined', { now: verb.site.world.now(), ...who });
           if (isRefusal(kept)) throw new Broken('U3', `the site did not join: ${kept.detail}`);
@@ -446,6 +453,20 @@ class Simulation {
       }
       await this.world.sleep(500);
     }
+  }
+
+  /** As cli/launch.ts does it, when the snapshot is restored: the epoch from which on this machine is the site; null: it is not to be. */
+  private async activate(
+    life: Life,
+    signer: Signer,
+    who: { readonly portal: string; readonly site: string; readonly machine: string },
+  ): Promise<number | null> {
+    const { post } = this.ether.transport(life);
+    const asked = await post(`${URL_OF_PORTAL}/v1/grant`, JSON.stringify({ challenge: true }), 30_000);
+    const { challenge } = JSON.parse(asked.body) as { challenge: string };
+    const said = await post(`${URL_OF_PORTAL}/v1/activate`, JSON.stringify(signValue(signer, 'activate', { challenge, ...who })), 30_000);
+    if (said.status !== 200) return null;
+    return Number(parseSigned((JSON.parse(said.body) as { signed: string }).signed)?.['epoch']);
   }
 
   private async document(bad: boolean): Promise<Document> {
@@ -673,6 +694,8 @@ function machineOf({ rules: { reader } }: Box): string {
 function lost(error: unknown): void {
   if (!(error instanceof LinkLost)) throw error;
 }
+
+const replyOf = async (response: Response): Promise<Reply> => ({ status: response.status, body: await response.text() });
 
 const secretOf = (claim: string): string => Buffer.alloc(32, claim).toString('base64url');
 
