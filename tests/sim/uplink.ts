@@ -13,8 +13,7 @@ import { check } from '../../storage/check.ts';
 import { canonical } from '../../uplink/canonical.ts';
 import { createAgent } from '../../uplink/agent/agent.ts';
 import { answerMac, askMac, enrolAnswer, enrolAsk, macHolds } from '../../uplink/enrol.ts';
-import type { Reply } from '../../uplink/agent/transport.ts';
-import { parseSigned, seedFrom, type Signer, signerOf, signValue } from '../../uplink/keys.ts';
+import { parseSigned, seedFrom, type Signer, signerOf } from '../../uplink/keys.ts';
 import { command } from '../../uplink/portal/command.ts';
 import { respondActivate, respondGrant } from '../../uplink/portal/grants.ts';
 import { ensureIdentity } from '../../uplink/portal/identity.ts';
@@ -26,6 +25,7 @@ import { openSession } from '../../uplink/portal/uplink/session.ts';
 import { want } from '../../uplink/portal/want.ts';
 import type { Plan } from '../../uplink/states/site.ts';
 import { SimDisk } from './disk.ts';
+import { activate, newSite, replyOf, secretOf } from './enrolment.ts';
 import { Ether } from './ether.ts';
 import { Broken } from './ledger.ts';
 import { Machine, type Plants, SITE } from './machine.ts';
@@ -440,7 +440,8 @@ class Simulation {
           const answer = enrolAnswer.parse(JSON.parse(reply.body));
           if (!macHolds(answer.mac, answerMac(secret, ask, answer))) throw new Broken('U3', 'the answer to an enrolment is not of the portal');
           const { portal, rootPublic, site, machine, purpose } = answer;
-          const epoch = purpose === 'launch' ? await this.activate(verb.life, box.signer, { portal, site, machine }) : answer.epoch;
+          const epoch =
+            purpose === 'launch' ? await activate(this.ether.transport(verb.life), URL_OF_PORTAL, box.signer, { portal, site, machine }) : answer.epoch;
           if (epoch === null) return true; // so does one that came back meanwhile
           const who = { portal: URL_OF_PORTAL, portalId: portal, rootPublic, site, machine, signPublic: ask.signPublic, epoch, identity: '' };
           const kept = await verb.site.store.ask('joined', { now: verb.site.world.now(), ...who });
@@ -453,20 +454,6 @@ class Simulation {
       }
       await this.world.sleep(500);
     }
-  }
-
-  /** As cli/launch.ts does it, when the snapshot is restored: the epoch from which on this machine is the site; null: it is not to be. */
-  private async activate(
-    life: Life,
-    signer: Signer,
-    who: { readonly portal: string; readonly site: string; readonly machine: string },
-  ): Promise<number | null> {
-    const { post } = this.ether.transport(life);
-    const asked = await post(`${URL_OF_PORTAL}/v1/grant`, JSON.stringify({ challenge: true }), 30_000);
-    const { challenge } = JSON.parse(asked.body) as { challenge: string };
-    const said = await post(`${URL_OF_PORTAL}/v1/activate`, JSON.stringify(signValue(signer, 'activate', { challenge, ...who })), 30_000);
-    if (said.status !== 200) return null;
-    return Number(parseSigned((JSON.parse(said.body) as { signed: string }).signed)?.['epoch']);
   }
 
   private async document(bad: boolean): Promise<Document> {
@@ -694,29 +681,3 @@ function machineOf({ rules: { reader } }: Box): string {
 function lost(error: unknown): void {
   if (!(error instanceof LinkLost)) throw error;
 }
-
-const replyOf = async (response: Response): Promise<Reply> => ({ status: response.status, body: await response.text() });
-
-const secretOf = (claim: string): string => Buffer.alloc(32, claim).toString('base64url');
-
-const newSite = (at: number): RecordOf<'site'> => ({
-  name: 'site',
-  state: 'waiting',
-  createdAt: at,
-  epoch: 0,
-  machine: '',
-  wantedRev: 0,
-  wantedHash: '',
-  appliedRev: 0,
-  appliedHash: '',
-  appliedStatus: 'none',
-  appliedErrors: [],
-  appliedAt: null,
-  online: false,
-  since: null,
-  seenAt: null,
-  reported: '',
-  reportSeq: 0,
-  eventSeq: 0,
-  lineage: '',
-});
