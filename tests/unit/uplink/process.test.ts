@@ -4,6 +4,8 @@ import { statSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { ordered } from '../../../uplink/portal/kinds.ts';
+import { documentOf } from '../../../uplink/portal/want.ts';
 import { QueryFailed } from '../../../uplink/portal/query.ts';
 import { fingerprintWords } from '../../../uplink/keys.ts';
 import { executable, mailsite, temporary } from '../cli/program.ts';
@@ -122,6 +124,35 @@ test('a machine shows a code, somebody types it in, and it is a site; the code a
     await whole(pair);
   }
 }, 60_000);
+
+test('U1: when its portal is gone for good, another one takes a site with its recovery kit, as it is', async () => {
+  const pair = await newPair();
+  const next = await newPair();
+  try {
+    pair.startPortal();
+    expect(pair.join(await pair.claim('c1')).code).toBe(0);
+    await pair.want(documentWith(3));
+    pair.startSite();
+    await until('rev 1 is in force', async () => (await pair.siteRecord()).appliedRev === 1);
+    await pair.killPortal();
+    next.startPortal();
+    const claim = await next.claim('c2');
+    const rehome = (...more: string[]) => mailsite(['rehome', claim, '--data', pair.siteData, ...more]);
+    expect(mailsite(['join', claim, '--data', pair.siteData]).errors.join()).toMatch(/belongs to the portal/);
+    expect(rehome().errors.join()).toMatch(/--key FILE/);
+    const kit = join(temporary(), 'kit');
+    writeFileSync(kit, 'AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX');
+    expect(rehome('--key', kit).code).toBe(1);
+    const { out } = mailsite(['snapshot', 'key', '--data', pair.siteData]);
+    writeFileSync(kit, out);
+    expect(rehome('--key', kit)).toMatchObject({ code: 0 });
+    await until('the new portal has the configuration', async () => (await next.siteRecord()).appliedRev === 1);
+    expect(documentOf((await (await next.records()).get('desired', SITE, ordered(1)))?.signed ?? '')).toEqual(documentWith(3));
+  } finally {
+    await whole(pair);
+    await whole(next);
+  }
+}, 90_000);
 
 test('strangers: what is no enrolment, no frame, too long or too slow is turned away', async () => {
   const pair = await newPair();
