@@ -52,7 +52,6 @@ parts=(
   "lsm-snapshot   crash/snapshot.test.ts     MAILSITE_ENGINE=lsm MAILSITE_KILLS=${kills:-4}"
   'lsm-full       crash/full.test.ts         MAILSITE_ENGINE=lsm'
   "lsm-kill       crash/kill.test.ts         MAILSITE_ENGINE=lsm MAILSITE_KILLS=${kills:-40}"
-  'ui             ui'
   'compact        crash/compact.test.ts'
   'ui             ui'
   'bare           container/bare.test.ts'
