@@ -175,6 +175,8 @@ export const limits = {
   returned: 64 * KiB,
   dnsTimeoutMs: 3_000,
   dnsTries: 3,
+  /** Of a survey of all domains by hand. */
+  surveyMs: 600_000,
   dnsCache: 10_000,
   dnsCacheMaxMs: 3_600_000,
   /** Records of one answer that are kept. */
@@ -315,6 +317,8 @@ export const limits = {
   confirmMs: 300_000,
   commandMs: 600_000,
   queryMs: 10_000,
+  /** Of a query for what DNS says: what has not answered by then is not known. */
+  queryDnsMs: 7_000,
   deviceMs: 900_000,
   devicePollMs: 3_000,
   /** Codes that one address gets in that time. */
@@ -340,6 +344,7 @@ export function checkLimits(): void {
   );
   assert(limits.portalDocument + limits.apiBody <= limits.portalRequest, 'a document fits a request');
   assert(limits.apiStreamBeatMs < 1_000 * limits.portalIdleSeconds && limits.apiQueryMs < 1_000 * limits.portalIdleSeconds, 'a stream that beats is not idle');
+  assert(limits.queryDnsMs + 2_000 <= Math.min(limits.queryMs, limits.apiQueryMs), 'where DNS does not answer, the site still does');
   assert(limits.apiPage < limits.portalPage, 'a page and whether there is more fit a list');
   assert(limits.seenEveryMs < limits.sessionIdleMs && limits.sessionIdleMs < limits.sessionMs, 'a session in use does not end for being idle');
   assert(limits.transferWindow < limits.frame, 'a window of chunks fits a frame');

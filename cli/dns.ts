@@ -1,6 +1,7 @@
 // `mailsite dns records|check`: what to publish, and whether it is published. It reads the site and asks DNS, and changes
 // nothing. Exit code of check: 0 when all that is required is right, 1 otherwise.
 
+import { limits } from '../actors/limits.ts';
 import { realWorld, systemResolvers } from '../actors/platform.ts';
 import { allRight, type JudgedRecord } from '../protocols/dns/judge.ts';
 import { zoneText } from '../protocols/dns/records.ts';
@@ -17,7 +18,7 @@ export async function dns(given: Arguments): Promise<number> {
   const { data, view } = await enterSite(world, given.data);
   const addresses = given.address === undefined ? null : addressList(given.address);
   const domain = given.domain === undefined ? null : (normalizeDomain(given.domain) ?? given.domain);
-  const found = await survey(world, view, { addresses, domain, systemResolvers, judged: verb === 'check' });
+  const found = await survey(world, view, { addresses, domain, systemResolvers, judged: verb === 'check', withinMs: limits.surveyMs });
   if (found === null) throw new Failure(`${data} has no document yet: give it one with mailsite apply`);
   const { wanted } = found;
   if (wanted.length === 0) throw new Failure(`${given.domain} is no domain of this site: mailsite dns records without --domain shows them all`);

@@ -23,6 +23,8 @@ export interface SurveyOptions {
   readonly systemResolvers: () => readonly Endpoint[];
   /** Will it be judged? Then DNS is asked for the addresses of a host that cannot see its own. */
   readonly judged: boolean;
+  /** What DNS has not answered by then is not known. */
+  readonly withinMs: number;
 }
 
 /** Null: the site has no document yet. No records: it has no such domain. */
@@ -34,11 +36,18 @@ export async function survey(world: World, view: Reader, options: SurveyOptions)
   const certificatePem = certificate(view, document.host)?.certificatePem ?? null;
   const named = resolvers(view);
   const { records, addresses: addressesOf } = resolver(world, () => (named.length > 0 ? named : options.systemResolvers()));
-  const known = options.judged && addresses.length === 0 ? await addressesOf(document.host) : null;
+  const until = world.monotonicMs() + options.withinMs;
+  const patient: Lookup = (name, type) => Promise.race([records(name, type), late(world, until)]);
+  const known = options.judged && addresses.length === 0 ? await Promise.race([addressesOf(document.host), late(world, until)]) : null;
   const published = known?.kind === 'found' ? known.addresses : [];
   const all = wantedRecords({ document, addresses, published, keysOf: (domain) => dkimKeys(view, domain), certificatePem });
   const wanted = options.domain === null ? all : ofDomain(all, options.domain, document.host);
-  return { wanted, judge: () => judgeAll(wanted, { name: document.host, addresses: addresses.length > 0 ? addresses : published }, records) };
+  return { wanted, judge: () => judgeAll(wanted, { name: document.host, addresses: addresses.length > 0 ? addresses : published }, patient) };
+}
+
+async function late(world: World, until: number): Promise<{ readonly kind: 'failed'; readonly reason: string }> {
+  await world.sleep(Math.max(0, until - world.monotonicMs()));
+  return { kind: 'failed', reason: 'no name server has answered in time' };
 }
 
 /** A domain at a time: a site may have thousands, and a resolver only so much patience. */

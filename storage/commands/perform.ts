@@ -19,8 +19,10 @@ export const perform: Command<'perform'> = (tx, { now, command, name, kind, ask,
   if (known) return { state: known.state, value: known.value, again: true };
   const done = kind === '' ? {} : run(tx, kind, JSON.parse(ask) as Readonly<Record<string, unknown>>);
   if (isRefusal(done)) return done;
-  tx.put('commandResult', { command }, { name, state, value, at: now, told: false });
-  return { state, value, again: false };
+  // of the queue: what is being tried at this moment is not done, and whoever asked must know
+  const told = 'leased' in done ? JSON.stringify(done) : value;
+  tx.put('commandResult', { command }, { name, state, value: told, at: now, told: false });
+  return { state, value: told, again: false };
 };
 
 function run(tx: Tx, kind: string, ask: Readonly<Record<string, unknown>>): object {

@@ -125,6 +125,7 @@ export function startFake(port = 0): FakePortal {
     if (at === 'GET tokens') return list(tokens);
     if (at === 'POST tokens') return Response.json({ id: 't9', token: 'mst_q7Vb2m4Xc9Lk1TzP0sJ8fYwRdE5nHgUa', expiresAt: now + 9e9 }, { status: 201 });
     if (at === 'DELETE tokens') tokens = tokens.filter((t) => t.id !== id);
+    if (at === 'GET alarms') return list([]);
     if (at === 'GET audit') return list(sampleAudit(now));
     if (at === 'GET sites' && id === undefined) return list(sites.map((data) => data.site));
     if (at === 'POST sites' && id === undefined) {

@@ -1,49 +1,20 @@
 // The web UI with a real portal, from the executable: its first owner comes in, makes a site and configures it before any
 // machine has joined, invites somebody, makes a token, sets up the second factor, goes, and comes back.
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { axeOf, complaintsOf, looks, openBrowser, openContext } from './browser.ts';
+import { commandOf, endAll, folder, found, runSite, startPortal, verb } from './real.ts';
 
-const program = process.env['MAILSITE'] ?? 'dist/mailsite';
 const password = 'gravel lantern otter seventeen';
-let data: string;
-let portal: ChildProcess;
 let link: string;
 let browser: Browser;
 let page: Page;
 let complaints: string[];
 
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-
 beforeAll(async () => {
-  data = mkdtempSync(join(tmpdir(), 'mailsite-ui-'));
-  const listen = `127.0.0.1:${await freePort()}`;
-  // by another name than its address: passkeys and cookies belong to names
-  portal = spawn(program, ['portal', '--data', data, '--listen', listen, '--url', `http://localhost:${listen.split(':')[1]}`], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  link = await new Promise((resolve, reject) => {
-    let said = '';
-    portal.stdout?.on('data', (octets: Buffer) => {
-      said += octets.toString();
-      const found = /http:\/\/localhost\S+\/setup#\S+/.exec(said);
-      if (found !== null) resolve(found[0]);
-    });
-    portal.on('exit', () => reject(new Error(`the portal ended: ${said}`)));
-  });
+  ({ link } = await startPortal());
   browser = await openBrowser();
   page = await (await openContext(browser, looks.light)).newPage();
   page.setDefaultTimeout(15_000);
@@ -51,8 +22,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await browser?.close();
-  portal.kill('SIGKILL');
-  rmSync(data, { recursive: true, force: true });
+  endAll();
 });
 
 /** RFC 6238 with six digits, SHA-1 and 30 seconds. */
@@ -67,12 +37,7 @@ function codeOf(secret: string, at: number): string {
 const heading = (name: string | RegExp): Promise<void> => page.getByRole('heading', { level: 1, name }).waitFor();
 
 test('the first owner comes in by the link that the portal printed', async () => {
-  await page.goto(link);
-  await page.getByLabel('Organisation').fill('Linden Trust');
-  await page.getByLabel('Your name').fill('Mara Jensen');
-  await page.getByLabel('Your email address').fill('mara@linden.example');
-  await page.getByLabel('Password', { exact: true }).fill(password);
-  await page.getByRole('button', { name: 'Create the portal' }).click();
+  await found(page, link, password);
   await heading('Sites');
   await page.getByText('No site yet').waitFor();
 });
@@ -87,17 +52,14 @@ test('a site is made, and says what to paste', async () => {
   expect(await axeOf(page)).toEqual([]);
 });
 
-/** The machine, as `mailsite run` on ports of its own. */
-const runSite = (there: string): ChildProcess =>
-  spawn(program, ['run', '--data', there, '--listen', '127.0.0.1', '--port-offset', '28400'], { stdio: ['ignore', 'ignore', 'inherit'] });
+const offset = 28_400;
 const verified = (what: string): Promise<void> =>
   page.locator('.changebar', { hasText: what }).locator('[aria-current=step]', { hasText: 'Verified' }).waitFor();
 
 test('the machine joins and appears; what is changed is verified by it; killed, it is locked, and takes the edit when it is back', async () => {
-  const claim = /mailsite join (ms1\.\S+)/.exec(await page.locator('.copyline').innerText())?.[1] as string;
-  const there = mkdtempSync(join(tmpdir(), 'mailsite-ui-site-'));
-  expect(spawnSync(program, ['join', claim, '--data', there]).status).toBe(0);
-  let site = runSite(there);
+  const there = folder();
+  expect(verb(...(await commandOf(page)), '--data', there)).toMatchObject({ code: 0 });
+  let site = runSite(there, offset);
   try {
     await page.getByText('Linden House is here').waitFor();
     await page.getByRole('link', { name: 'Add the first domain' }).click();
@@ -119,11 +81,10 @@ test('the machine joins and appears; what is changed is verified by it; killed, 
     await page.getByLabel('Goes to').fill('ann@linden.example');
     await page.getByRole('button', { name: 'Add the alias' }).click();
     await page.getByText('Kept as rev 3').waitFor();
-    site = runSite(there);
+    site = runSite(there, offset);
     await page.locator('.changebar [aria-current=step]', { hasText: 'Verified' }).waitFor({ timeout: 30_000 });
   } finally {
     site.kill('SIGKILL');
-    rmSync(there, { recursive: true, force: true });
   }
 });
 

@@ -275,12 +275,12 @@ const traces = (now: number): Traced[] => {
 const events = (now: number): SiteEvent[] =>
   (
     [
-      ['snapshot.parked', 12 * minute, { commit: 812_004, size: 4_120_332 }],
-      ['snapshot.proven', 2 * hour, { commit: 811_900 }],
+      ['snapshot.parked', 12 * minute, { to: 's3://linden-parking', commit: 812_004, kind: 'increment', octets: 4_120_332, ms: 411 }],
+      ['site.started', 2 * hour, { start: String(now), version: '1.0.0' }],
       ['config.applied', 3 * hour, { rev: 41 }],
-      ['auth.blocked', 5 * hour, { prefix: '198.51.100.0/24' }],
-      ['certificate.renewed', 28 * day, { host: 'mail.linden.example' }],
-      ['uplink.up', 30 * day, {}],
+      ['mail.bounced', 5 * hour, { queue: 70_411, to: 'old@birch.example', host: 'mx.birch.example', code: '5.1.1', reason: 'no such user' }],
+      ['certificate.made', 28 * day, { host: 'mail.linden.example', notAfter: new Date(now + 62 * day).toISOString(), selfSigned: false }],
+      ['site.joined', 30 * day, { portal: 'https://portal.linden.example', machine: 'm216a8426a11dcc43', epoch: 2 }],
     ] as const
   ).map(([name, before, body], i) => ({ seq: 900 - i, at: now - before, name, body }));
 

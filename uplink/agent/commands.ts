@@ -46,7 +46,7 @@ function tending(kind: string, more: Readonly<Record<string, unknown>>) {
     const of = ids.flatMap((queue) => queued(view, queue)?.recipients.map(({ n }) => ({ queue, n })) ?? []);
     if (of.length === 0) return { failed: 'nothing of it is in the queue any more' };
     if (of.length > limits.queueTended) return { failed: `these are ${of.length} recipients: name at most ${limits.queueTended} at once` };
-    return { kind, ask: { by: 'portal', of, ...more }, value: `${of.length}` };
+    return { kind, ask: { by: 'portal', of, ...more }, value: '' }; // the store says how many
   });
 }
 

@@ -75,7 +75,7 @@ function listQueue(view: Reader, now: number, filter: string, after: number) {
 }
 
 async function dns({ world, view, systemResolvers }: Asking, domain: string, judged: boolean) {
-  const found = await survey(world, view, { addresses: null, domain: normalizeDomain(domain) ?? domain, systemResolvers, judged });
+  const found = await survey(world, view, { addresses: null, domain: normalizeDomain(domain) ?? domain, systemResolvers, judged, withinMs: limits.queryDnsMs });
   if (found === null || found.wanted.length === 0) throw new Error(`this site does not run ${domain} yet`);
   if (judged) return found.judge();
   return found.wanted.map(({ why, ...record }) => ({ ...record, state: 'unknown', found: [], reason: why, fix: '' }));

@@ -55,12 +55,13 @@ export function size(octets: number): string {
   const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'] as const;
   let value = octets;
   let unit = 0;
+  if (octets < 1000) return `${octets} B`;
   for (; value >= 999.5 && unit < units.length - 1; unit++) value /= 1000;
-  const maximumFractionDigits = unit === 0 || value >= 9.95 ? 0 : 1;
+  const maximumFractionDigits = value >= 9.95 ? 0 : 1;
   return new Intl.NumberFormat(locale, {
     style: 'unit',
     unit: units[unit] as string,
-    unitDisplay: unit === 0 ? 'narrow' : 'short',
+    unitDisplay: 'short',
     maximumFractionDigits,
   }).format(value);
 }

@@ -228,6 +228,14 @@ export interface SiteEvent {
   readonly name: string;
   readonly body: unknown;
 }
+/** What the portal itself noticed of a site. */
+export interface Alarm {
+  readonly id: string;
+  readonly at: number;
+  readonly site: string;
+  readonly name: string;
+  readonly detail: string;
+}
 export interface Snapshot {
   readonly name: string;
   readonly at: number;

@@ -101,10 +101,10 @@ export function useResource<T>(path: string | null): Known<T> & { readonly reloa
   return { ...state, reload };
 }
 
-/** Asks again for everything below `prefix` that somebody shows. */
-export function refresh(prefix: string): void {
+/** Asks again for everything below `prefix` that somebody shows, but for what matches `except`. */
+export function refresh(prefix: string, except?: RegExp): void {
   for (const [path, entry] of entries) {
-    if (!path.startsWith(prefix)) continue;
+    if (!path.startsWith(prefix) || except?.test(path)) continue;
     if (entry.watchers.size > 0) void load(path);
     else entries.delete(path);
   }

@@ -80,7 +80,10 @@ function AccountTable({ rows }: { readonly rows: readonly Account[] }): ReactNod
           label: text.accounts.state,
           cell: (account) => <State tone={account.enabled ? 'good' : 'idle'}>{account.enabled ? text.accounts.on : text.accounts.off}</State>,
         },
-        { label: text.accounts.used, cell: (account) => <Usage account={account} /> },
+        {
+          label: rows.some((account) => account.usedBytes !== undefined) ? text.accounts.used : text.accounts.quota,
+          cell: (account) => <Usage account={account} />,
+        },
       ]}
     />
   );

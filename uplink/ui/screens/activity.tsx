@@ -1,8 +1,8 @@
 // What happened on a site, and which revs of its document there were; an earlier one can be made the newest again.
 
 import type { ReactNode } from 'react';
-import { ago, count, fullMoment, moment, size } from '../clock.ts';
-import type { Revision, SiteEvent } from '../contract.ts';
+import { ago, count, dayOf, fullMoment, moment, size } from '../clock.ts';
+import type { Alarm, Revision, SiteEvent } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button } from '../parts/button.tsx';
 import { Help } from '../parts/help.tsx';
@@ -10,10 +10,12 @@ import { Await, Card, Empty, Page, Section, TroubleNotice } from '../parts/page.
 import { Badge } from '../parts/state.tsx';
 import { Table } from '../parts/table.tsx';
 import { useList } from '../resource.ts';
-import { useEdit, useMay, useSite, useWork } from '../session.ts';
+import { orgPath, useEdit, useMay, useSite, useVisitor, useWork } from '../session.ts';
 
 export function Activity(): ReactNode {
-  const { api } = useSite();
+  const { site, api } = useSite();
+  const { member } = useVisitor();
+  const alarms = useList<Alarm>(orgPath(member.id, 'alarms')).value?.items.filter((alarm) => alarm.site === site.id) ?? [];
   const events = useList<SiteEvent>(api('events'));
   const revisions = useList<Revision>(api('document', 'revisions'));
   return (
@@ -22,23 +24,34 @@ export function Activity(): ReactNode {
         <Section title={text.activity.revisions} beside={<Help term="rev" />}>
           <Await of={revisions}>{({ items }) => <Revisions items={[...items].sort((a, b) => b.rev - a.rev)} />}</Await>
         </Section>
-        <Section title={text.activity.events}>
-          <Await of={events}>
-            {({ items }) =>
-              items.length === 0 ? (
-                <Empty icon="activity" title={text.activity.noEvents} />
-              ) : (
-                <Card className="card-list">
-                  {[...items]
-                    .sort((a, b) => b.seq - a.seq)
-                    .map((event) => (
-                      <EventLine key={event.seq} event={event} />
-                    ))}
-                </Card>
-              )
-            }
-          </Await>
-        </Section>
+        <div className="stacked">
+          {alarms.length > 0 && (
+            <Section title={text.activity.noticed}>
+              <Card className="card-list">
+                {alarms.map(({ id, at, name, detail }) => (
+                  <EventLine key={id} event={{ seq: 0, at, name, body: { detail } }} />
+                ))}
+              </Card>
+            </Section>
+          )}
+          <Section title={text.activity.events}>
+            <Await of={events}>
+              {({ items }) =>
+                items.length === 0 ? (
+                  <Empty icon="activity" title={text.activity.noEvents} />
+                ) : (
+                  <Card className="card-list">
+                    {[...items]
+                      .sort((a, b) => b.seq - a.seq)
+                      .map((event) => (
+                        <EventLine key={event.seq} event={event} />
+                      ))}
+                  </Card>
+                )
+              }
+            </Await>
+          </Section>
+        </div>
       </div>
     </Page>
   );
@@ -60,8 +73,8 @@ function said({ name, body }: SiteEvent): ReactNode {
   const known = (text.events as Readonly<Record<string, string | undefined>>)[name];
   const fields = typeof body === 'object' && body !== null ? Object.entries(body) : [];
   const about = fields
-    .filter(([, value]) => ['string', 'number'].includes(typeof value))
-    .map(([field, value]) => saidOf(field, value as string | number))
+    .filter(([, value]) => (typeof value === 'string' && value !== '') || typeof value === 'number')
+    .flatMap(([field, value]) => saidOf(name, field, value as string | number))
     .join(' · ');
   return (
     <span className="twoline">
@@ -71,12 +84,19 @@ function said({ name, body }: SiteEvent): ReactNode {
   );
 }
 
-/** `commit 812,004`, `4.1 MB`; a text stands for itself. */
-function saidOf(field: string, value: string | number): string {
-  if (typeof value === 'string') return value;
-  if (field === 'size') return size(value);
-  const name = (text.fields as Readonly<Record<string, string | undefined>>)[field] ?? field;
-  return `${name} ${count(value)}`;
+/** A list of errors as JSON, perhaps cut. */
+const firstError = (json: string): string => /"message":"((?:[^"\\]|\\.)*)"/.exec(json)?.[1]?.replaceAll('\\"', '"') ?? json;
+
+/** `commit 812,004`, `4.1 MB`; a text stands for itself; what only programs want to know is left out. */
+function saidOf(event: string, field: string, value: string | number): string | [] {
+  if (['ms', 'kind', 'start', 'machine', 'queue', 'from'].includes(field)) return [];
+  if (field === 'size' || field === 'octets') return size(Number(value));
+  if (field === 'notAfter') return text.fields.until(dayOf(new Date(value).getTime()));
+  if (field === 'errors') return firstError(String(value));
+  if (event === 'config.rolledback' && field === 'to') return text.fields.backTo(count(Number(value)));
+  const said = (text.fields as Readonly<Record<string, ((value: string) => string) | undefined>>)[field];
+  const words = typeof value === 'string' ? value : count(value);
+  return said?.(words) ?? (typeof value === 'string' ? words : `${field} ${words}`);
 }
 
 function Revisions({ items }: { readonly items: readonly Revision[] }): ReactNode {

@@ -49,11 +49,13 @@ const order = ['required', 'recommended', 'conditional', 'optional'] as const;
 
 function Records({ domain }: { readonly domain: string }): ReactNode {
   const { api } = useSite();
-  const dns = useResource<List<DnsRow>>(`${api('domains', domain, 'dns')}?check=1`);
-  const items = dns.value?.items ?? [];
-  const open = items.filter((row) => row.level === 'required' && row.state !== 'right').length;
-  const unfinished = items.some((row) => row.state === 'missing' || row.state === 'wrong');
-  const { reload } = dns;
+  const wanted = useResource<List<DnsRow>>(api('domains', domain, 'dns')); // is there at once: to ask the world takes a while
+  const judged = useResource<List<DnsRow>>(`${api('domains', domain, 'dns')}?check=1`);
+  const items = (judged.value ?? wanted.value)?.items ?? [];
+  const unfinished = (judged.value?.items ?? []).some((row) => row.state !== 'right' && row.state !== 'unneeded');
+  // nobody answers: it is said once
+  const silent = judged.value !== undefined && items.every((row) => row.state === 'unknown') ? items[0] : undefined;
+  const { reload } = judged;
   useEffect(() => (unfinished ? every(CHECK_MS, () => document.visibilityState === 'visible' && reload()) : undefined), [unfinished, reload]);
   return (
     <Section
@@ -66,13 +68,18 @@ function Records({ domain }: { readonly domain: string }): ReactNode {
         </Button>
       }
     >
-      {dns.value === undefined && dns.trouble === undefined && <Loading rows={6} />}
-      <TroubleNotice trouble={dns.trouble} onRetry={reload} />
-      {dns.value !== undefined && (
+      {items.length === 0 && judged.trouble === undefined && <Loading rows={6} />}
+      <TroubleNotice trouble={judged.trouble} onRetry={reload} />
+      {items.length > 0 && judged.trouble === undefined && (
         <div className="dns-verdict" role="status">
-          {open === 0 ? <State tone="good">{text.dns.ready}</State> : <State tone="warn">{text.dns.open(open)}</State>}
+          {judged.value === undefined ? <State tone="idle">{text.dns.asking}</State> : <Verdict items={items} />}
           {unfinished && <span className="faint">{text.dns.watching}</span>}
         </div>
+      )}
+      {silent !== undefined && (
+        <Notice tone="warn" title={text.dns.silent}>
+          {sentence(silent.reason)} {sentence(silent.fix)}
+        </Notice>
       )}
       {order.map((level) => {
         const rows = items.filter((row) => row.level === level);
@@ -81,7 +88,7 @@ function Records({ domain }: { readonly domain: string }): ReactNode {
             <h3>{text.dns.levels[level]}</h3>
             <ul className="dns">
               {rows.map((row) => (
-                <RecordRow key={row.type + row.name + row.values.join()} row={row} />
+                <RecordRow key={row.type + row.name + row.values.join()} row={row} said={silent !== undefined} />
               ))}
             </ul>
           </div>
@@ -89,6 +96,15 @@ function Records({ domain }: { readonly domain: string }): ReactNode {
       })}
     </Section>
   );
+}
+
+/** What is not known is neither there nor missing. */
+function Verdict({ items }: { readonly items: readonly DnsRow[] }): ReactNode {
+  const needed = items.filter((row) => row.level === 'required');
+  const open = needed.filter((row) => row.state === 'missing' || row.state === 'wrong').length;
+  const unknown = needed.filter((row) => row.state === 'unknown').length;
+  if (open > 0) return <State tone="warn">{text.dns.open(open)}</State>;
+  return unknown > 0 ? <State tone="idle">{text.dns.unknown(unknown)}</State> : <State tone="good">{text.dns.ready}</State>;
 }
 
 const looks = {
@@ -99,7 +115,11 @@ const looks = {
   unknown: { icon: 'missing', tone: 'idle' },
 } as const;
 
-function RecordRow({ row }: { readonly row: DnsRow }): ReactNode {
+/** As it stands alone: sites say what they say to programs too, without a capital and a full stop. */
+const sentence = (words: string): string => (words === '' ? '' : `${words[0]?.toUpperCase()}${words.slice(1)}${/[.!?]["”]?$/.test(words) ? '' : '.'}`);
+
+/** `said`: why it is so is said above all of them. */
+function RecordRow({ row, said }: { readonly row: DnsRow; readonly said: boolean }): ReactNode {
   const { icon, tone } = looks[row.state];
   return (
     <li className={`dns-row dns-${tone}`}>
@@ -122,9 +142,9 @@ function RecordRow({ row }: { readonly row: DnsRow }): ReactNode {
             {text.dns.found} <code>{row.found.join(' · ')}</code>
           </p>
         )}
-        {(row.reason !== '' || row.fix !== '') && (
+        {!said && (row.reason !== '' || row.fix !== '') && (
           <p className="dns-why">
-            {row.reason} {row.fix !== '' && <strong>{row.fix}</strong>}
+            {sentence(row.reason)} {row.fix !== '' && <strong>{sentence(row.fix)}</strong>}
           </p>
         )}
       </div>

@@ -67,7 +67,11 @@ function Steps({ snapshot, items }: { readonly snapshot: Snapshot; readonly item
             [text.launch.size, text.launch.sizeOf(size(snapshot.size), count(snapshot.commit))],
             [
               text.terms.proven.name,
-              isProven(snapshot) ? (typeof snapshot.proven === 'number' ? ago(snapshot.proven) : text.snapshots.provenBadge) : text.launch.unproven,
+              isProven(snapshot)
+                ? Number.isSafeInteger(Number(snapshot.proven))
+                  ? ago(Number(snapshot.proven))
+                  : text.snapshots.provenBadge
+                : text.launch.unproven,
             ],
           ]}
         />
@@ -98,6 +102,7 @@ function Steps({ snapshot, items }: { readonly snapshot: Snapshot; readonly item
       ) : (
         <Section title={text.launch.paste} about={text.launch.pasteAbout}>
           <CopyLine value={claim.command} what={text.waiting.command} prompt="#" />
+          <p className="field-hint">{text.launch.kit}</p>
           <p className="field-hint">{text.waiting.once(ahead(claim.expiresAt))}</p>
         </Section>
       )}

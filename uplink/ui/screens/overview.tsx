@@ -193,7 +193,7 @@ function Running({ site, facts }: { readonly site: Site; readonly facts: SiteFac
             </span>
           ),
         ],
-        [text.overview.parking, facts.parking ?? text.overview.none],
+        [text.overview.parking, facts.parking ?? (site.snapshot.at === null ? text.overview.none : text.overview.here)],
         [text.overview.seen, site.state === 'online' ? text.overview.connected : site.lastSeenAt === null ? text.overview.never : ago(site.lastSeenAt)],
       ]}
     />

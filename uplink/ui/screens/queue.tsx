@@ -134,6 +134,14 @@ function Next({ message }: { readonly message: Queued }): ReactNode {
   return due.length === 0 ? text.queue.trying : ahead(Math.min(...due));
 }
 
+/** `told`: how many recipients it changed, and how many are being tried; an older site says less. */
+function became(action: Action, n: number, told: unknown): string {
+  const { done, leased = 0 } = (typeof told === 'object' ? (told ?? {}) : {}) as { readonly done?: number; readonly leased?: number };
+  if (leased === 0) return text.queue.did[action](n);
+  const kept = action === 'delete' ? ` ${text.queue.kept}` : '';
+  return `${done === 0 ? '' : `${text.queue.did[action](n)}. `}${text.queue.busy(leased)}${kept}`;
+}
+
 /** What can be done with those that are picked. */
 function Actions({ messages, onDone, onAll }: { readonly messages: readonly Queued[]; readonly onDone: () => void; readonly onAll?: () => void }): ReactNode {
   const { site, api } = useSite();
@@ -153,7 +161,7 @@ function Actions({ messages, onDone, onAll }: { readonly messages: readonly Queu
     for (let tries = 0; tries < 20; tries++) {
       await new Promise<void>((done) => after(500, done));
       const { value } = await ask<Command>(api('commands', id));
-      if (value?.state === 'done') setSaid(text.queue.did[action](n));
+      if (value?.state === 'done') setSaid(became(action, n, value.value));
       if (value?.state === 'failed' || value?.state === 'expired') setSaid(text.queue.failed);
       if (value === undefined || ['done', 'failed', 'expired'].includes(value.state)) break;
     }

@@ -59,9 +59,8 @@ export function SiteScreens(): ReactNode {
   useStream(
     allowed('overview.see') ? orgPath(member.id, 'sites', id, 'stream') : orgPath(member.id, 'stream'),
     useCallback(() => {
-      refresh(path);
-      refresh(orgPath(member.id, 'sites'));
-    }, [path, member.id]),
+      refresh(orgPath(member.id, 'sites'), /[?]check=1/); // what the world sees of it has not changed by that
+    }, [member.id]),
   );
   if (site.trouble?.status === 404) return <Gone title={text.missing.site} next={text.missing.siteNext} />;
   return (

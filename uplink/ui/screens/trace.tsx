@@ -209,9 +209,9 @@ function Timeline({ message }: { readonly message: Traced }): ReactNode {
 function EventRow({ event, message }: { readonly event: TraceEvent; readonly message: Traced }): ReactNode {
   const [icon, tone] = signs[event.kind];
   const who = event.kind !== 'stored' && event.to.length > 0 && message.to.length > 1 ? event.to.join(', ') : '';
-  const where = [event.host, event.ip !== undefined && event.ip !== '' ? `[${event.ip}]` : '', event.tls]
-    .filter((part) => part !== undefined && part !== '')
-    .join(' · ');
+  const client = event.kind === 'received' ? message.client : null;
+  const ip = client?.ip ?? event.ip ?? '';
+  const where = [event.host, ip === '' ? '' : `[${ip}]`, client?.tls ?? event.tls].filter((part) => part !== undefined && part !== '').join(' · ');
   return (
     <li className={`timeline-row timeline-${tone}`}>
       <span className="timeline-sign">
@@ -240,6 +240,7 @@ function sentence(event: TraceEvent, message: Traced): string {
   if (event.kind === 'received')
     return message.account !== '' ? text.trace.submitted(message.account) : text.trace.received(message.client?.helo ?? event.host ?? '');
   if (event.kind === 'stored') return text.trace.stored(event.account ?? event.to.join(', '), event.mailbox ?? 'INBOX');
+  if (event.kind === 'deferred' && (event.host ?? '') === '' && (event.ip ?? '') === '') return text.trace.putOff;
   if (event.by !== undefined && event.by !== '') return `${text.trace.kinds[event.kind]} ${text.trace.by(event.by)}`;
   return text.trace.kinds[event.kind];
 }

@@ -11,6 +11,10 @@ import * as shape from '../shapes.ts';
 const document = z
   .record(z.string(), z.unknown())
   .describe('see mailsite schema --document; a secret reads as an empty text, and stays as it is where it is sent so');
+/** Which parts of it are others: `network, outbound`. */
+const summaryOf = (was: object, now: object): string =>
+  [...new Set(differences(was, now).map(({ path }) => path.split('/')[0]))].join(', ') || 'the document, as it was';
+
 const revision = z.strictObject({ rev: z.int(), at: shape.time, by: z.string(), summary: z.string() });
 const difference = z.strictObject({ path: z.string(), was: z.unknown(), now: z.unknown() });
 
@@ -42,7 +46,7 @@ export const documentRoutes = [
       // what is stale is refused as such in the edit, before anybody is bothered with errors
       const next = call.ifRev === null || call.ifRev === now.rev ? await wholeDocument(call.body.document, now.document) : now.document;
       const pinned = { ...call, ifRev: call.ifRev ?? now.rev }; // secrets were filled in from this rev
-      return edit(pinned, { action: 'document.replace', target: 'document', summary: 'the whole document' }, () => next);
+      return edit(pinned, { action: 'document.replace', target: 'document', summary: summaryOf(now.document, next) }, () => next);
     },
   }),
   tenant('GET', '/organisations/{org}/sites/{site}/document/revisions', {

@@ -45,7 +45,8 @@ export function makeClaim(tx: Transaction, { portal, organisation, by, now }: Ca
   tx.put('claim', [organisation, id], { site, purpose, snapshot, secret, by, createdAt: now, expiresAt, usedBy: '', machine: '' });
   tx.put('claimOf', [id], { organisation });
   const text = claimText(portal.url, id, secret);
-  return { id, text, command: `mailsite join ${text}`, expiresAt };
+  // what is parked is opened by the recovery key only, which no portal has
+  return { id, text, command: `mailsite join ${text}${snapshot === '' ? '' : ' --key kit.txt'}`, expiresAt };
 }
 
 /** Claims for the site that nobody has used yet are worth nothing from now on. */
