@@ -298,6 +298,8 @@ export const limits = {
   uplinkStrangers: 1_000,
   /** Frames that one side has sent and the other has not taken yet. */
   uplinkWaiting: 1_000,
+  /** UTF-16 units of them. */
+  uplinkWaitingText: 8 * MiB,
   /** UTF-16 units of a long text in one frame: at most three octets each, or two where they are escaped. */
   uplinkSlice: 256 * KiB,
   /** UTF-16 units of a signed rev. */

@@ -6,6 +6,7 @@ import { limits } from '../../../actors/limits.ts';
 import { enrolAsk } from '../../enrol.ts';
 import { respondActivate, respondGrant } from '../grants.ts';
 import { pollRequest } from '../../poll.ts';
+import { bodyWithin } from '../body.ts';
 import type { Portal } from '../process.ts';
 import { deviceAsk, newDevice, pollAsk, pollDevice } from './device.ts';
 import { enrol } from './enrol.ts';
@@ -104,11 +105,10 @@ const small = (request: Request): Promise<unknown> => json(request, limits.uplin
 
 /** The JSON of a request of at most so many octets; undefined: it has none. */
 async function json(request: Request, most: number): Promise<unknown> {
-  if (Number(request.headers.get('content-length') ?? 0) > most) return undefined;
-  const text = await request.text();
-  if (text.length > most) return undefined;
+  const octets = await bodyWithin(request, most);
+  if (octets === null) return undefined;
   try {
-    return JSON.parse(text);
+    return JSON.parse(new TextDecoder().decode(octets));
   } catch {
     return undefined;
   }
