@@ -293,7 +293,7 @@ export const limits = {
   uplinkLookMs: 5_000,
   uplinkReportMs: 30_000,
   uplinkPresenceMs: 30_000,
-  /** Connections of one address, and of all that have not said who they are. */
+  /** Connections that have not said who they are: of one address (of IPv6: one /64), and of all. */
   uplinkPerAddress: 200,
   uplinkStrangers: 1_000,
   /** Frames that one side has sent and the other has not taken yet. */

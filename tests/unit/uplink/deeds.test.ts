@@ -8,6 +8,7 @@ import { portalBegins, portalNext } from '../../../uplink/states/portal.ts';
 import { siteBegins, type SiteEffect, siteNext, type SiteSeen } from '../../../uplink/states/site.ts';
 import type { RecordOf } from '../../../uplink/portal/kinds.ts';
 import { doDeed } from '../../../uplink/portal/uplink/deeds.ts';
+import { openSession } from '../../../uplink/portal/uplink/session.ts';
 import { type House, house } from '../portal/house.ts';
 
 const seed = (n: number): string => Buffer.alloc(32, n).toString('base64url');
@@ -33,6 +34,13 @@ const newSite: RecordOf<'site'> = {
   reportSeq: 0,
   eventSeq: 0,
   lineage: '',
+};
+
+const until = async (what: string, holds: () => boolean): Promise<void> => {
+  for (let n = 0; !holds(); n++) {
+    if (n > 1_000) throw new Error(`never: ${what}`);
+    await Bun.sleep(1);
+  }
 };
 
 /** A portal with one site `s` of organisation `o`, whose machine is `m`. */
@@ -107,4 +115,24 @@ test.each([
   const kinds = effects.flatMap((effect: SiteEffect) => (effect.do === 'store' ? [effect.kind] : []));
   expect(kinds).toEqual(asked);
   if (asked.length === 0) expect(session.phase).toBe('over');
+});
+
+test('a site that has said who it is takes no place of strangers any more', async () => {
+  const { portal } = await portalWith();
+  const said: ToSite[] = [];
+  let left = 0;
+  const peer = { send: (text: string) => void said.push(JSON.parse(text) as ToSite), close: () => {} };
+  const session = openSession(portal, peer, { leave: () => void left++ });
+  const bodyOf = async (n: number): Promise<Record<string, unknown>> => {
+    await until(`frame ${n}`, () => said.length > n);
+    return said[n]?.body as Record<string, unknown>;
+  };
+  const { nonce, portal: id } = await bodyOf(0);
+  const auth = signValue(machine, 'auth', { ...rest, challenge: nonce, portal: id, machine: 'm', epoch: 1, counter: 5 });
+  session.hear(frameText({ t: 'auth', body: auth }, 1));
+  const { counter } = JSON.parse((await bodyOf(1))['signed'] as string) as { counter: number };
+  expect(left).toBe(0);
+  session.hear(frameText({ t: 'ready', body: { counter } }, 2));
+  await until('it is live', () => left === 1);
+  session.gone();
 });

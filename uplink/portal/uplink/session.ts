@@ -27,6 +27,11 @@ export interface Session {
   gone(): void;
 }
 
+/** What a session takes of what strangers may hold open: nothing any more once it is live. */
+export interface Seat {
+  leave(): void;
+}
+
 type Here = Pick<Portal, 'records'> & { readonly world: World };
 
 interface Inbox {
@@ -58,8 +63,10 @@ function createInbox(): Inbox {
   };
 }
 
+const noSeat: Seat = { leave: () => {} };
+
 /** Begins with the challenge. */
-export function openSession(portal: Here, peer: Peer): Session {
+export function openSession(portal: Here, peer: Peer, seat: Seat = noSeat): Session {
   const { world } = portal;
   const nonce = seedFrom(world.random);
   const inbox = createInbox();
@@ -74,6 +81,7 @@ export function openSession(portal: Here, peer: Peer): Session {
     if (over) return;
     over = true;
     inbox.clear();
+    seat.leave();
     for (const end of ended.splice(0)) end();
     peer.close();
     const attended = who;
@@ -115,6 +123,7 @@ export function openSession(portal: Here, peer: Peer): Session {
         return step({ is: 'did', done: await doDeed(portal, effect.deed) });
       case 'attend':
         who = effect.who;
+        seat.leave();
         return attend(effect.who);
       case 'answer':
         return portal.records.publish(answerChannel(effect.query), JSON.stringify({ ok: effect.ok, value: effect.value ?? null }));
