@@ -295,11 +295,13 @@ export const limits = {
   uplinkLookMs: 5_000,
   uplinkReportMs: 30_000,
   uplinkPresenceMs: 30_000,
-  /** Connections of one address, and of all that have not said who they are. */
+  /** Connections that have not said who they are: of one address (of IPv6: one /64), and of all. */
   uplinkPerAddress: 200,
   uplinkStrangers: 1_000,
   /** Frames that one side has sent and the other has not taken yet. */
   uplinkWaiting: 1_000,
+  /** UTF-16 units of them. */
+  uplinkWaitingText: 8 * MiB,
   /** UTF-16 units of a long text in one frame: at most three octets each, or two where they are escaped. */
   uplinkSlice: 256 * KiB,
   /** UTF-16 units of a signed rev. */

@@ -40,6 +40,7 @@ export const events = {
   'portal.identity': { level: 'info', fields: ['portal', 'rootPublic'] },
   'portal.enrolled': { level: 'info', fields: ['site', 'machine', 'epoch'] },
   'portal.refused': { level: 'warn', fields: ['remote', 'what', 'why'] },
+  'portal.older': { level: 'error', fields: ['site', 'machine', 'epoch'] },
   'portal.cloned': { level: 'error', fields: ['site', 'machine'] },
   'tls.certificate': { level: 'info', fields: ['host', 'notAfter', 'selfSigned'] },
   'dkim.keys': { level: 'info', fields: ['domain', 'selectors'] },

@@ -574,7 +574,7 @@ class Simulation {
     if (this.moves > 1 || this.restores > 0) return;
     this.copy = null;
     this.moves++;
-    const claim = await this.claim('launch');
+    const claim = await this.claim('new');
     const before = this.primary;
     const box = this.openBox(before.disk.copy(), signerOf(seedFrom(this.world.random)), before);
     this.primary = box;
@@ -614,7 +614,7 @@ class Simulation {
   /** An administrator picks a machine: it joins again, with a key of its own. */
   private async pick(): Promise<void> {
     const box = this.primary;
-    const claim = await this.claim('launch');
+    const claim = await this.claim('new');
     box.signer = signerOf(seedFrom(this.world.random));
     this.moves++;
     await this.join(box, claim);

@@ -9,6 +9,7 @@ import { isName } from '../../storage/snapshot/name.ts';
 import { openPlace, type Place, PlaceError } from '../../storage/snapshot/place.ts';
 import { Damaged } from '../../storage/snapshot/seal.ts';
 import { type Grant, openToken } from '../grant.ts';
+import { bodyWithin } from './body.ts';
 import type { Portal } from './process.ts';
 import { noteManifest } from './timeline.ts';
 
@@ -74,7 +75,7 @@ const size = (octets: number | null): Response =>
   octets === null ? new Response(null, { status: 404 }) : new Response(null, { headers: { 'x-object-size': String(octets) } });
 
 async function put(portal: Portal, place: Place, grant: Grant, name: string, request: Request): Promise<Response> {
-  const octets = await bodyOf(request);
+  const octets = await bodyWithin(request, limits.sealedObject);
   if (octets === null) return refusal(413, `an object has at most ${limits.sealedObject} octets`);
   if (name.startsWith('objects/')) {
     const hash = new Bun.CryptoHasher('sha256').update(octets).digest('hex');
@@ -107,11 +108,4 @@ async function faultOf(place: Place, name: string, octets: Uint8Array): Promise<
     if (error instanceof Damaged) return error.message;
     throw error;
   }
-}
-
-/** null: too large. */
-async function bodyOf(request: Request): Promise<Uint8Array | null> {
-  if (Number(request.headers.get('content-length') ?? '0') > limits.sealedObject) return null;
-  const octets = new Uint8Array(await request.arrayBuffer());
-  return octets.length > limits.sealedObject ? null : octets;
 }

@@ -219,11 +219,15 @@ function sliced(session: PortalSession, of: 'kept' | 'adopt', { rev, part, parts
   return deed({ ...session, parts: null }, whole(texts.join('')));
 }
 
+/** What only people can mend is not tried again soon. */
+const retryAfter = (reason: Bye): number =>
+  reason === 'unknown' || reason === 'refused' ? limits.uplinkRetryMaxMs : reason === 'confused' ? limits.uplinkReportMs : 0;
+
 function did(session: PortalSession, done: Done, seen: PortalSeen): PortalStep {
   const { nonce, phase } = session;
   switch (done.is) {
     case 'bye':
-      return bye(session, done.reason, done.reason === 'unknown' ? limits.uplinkRetryMaxMs : 0);
+      return bye(session, done.reason, retryAfter(done.reason));
     case 'verdict': {
       const { verdict, machine, epoch } = done;
       return also(saying(session, { t: 'verdict', body: signValue(seen.signer, 'verdict', { nonce, machine, verdict, epoch }) }), (s) => over(s, verdict));

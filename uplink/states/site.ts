@@ -256,7 +256,13 @@ function prove(session: SiteSession, body: BodyOf<'challenge'>, seen: SiteSeen):
 function judged(session: SiteSession, body: BodyOf<'verdict'>, seen: SiteSeen): SiteStep {
   const said = verdictStatement.safeParse(openValue(session.signPublic, 'verdict', body));
   if (!said.success || said.data.nonce !== seen.nonce || said.data.machine !== seen.row.machine) return end(session, 'a verdict that is not signed for us');
-  return fallen(session, said.data.verdict, seen.now);
+  const { verdict, epoch } = said.data;
+  if (verdict === 'superseded' && epoch <= seen.row.epoch)
+    return also(
+      doing(session, { do: 'warn', why: `the portal speaks of epoch ${epoch}, and this machine is of ${seen.row.epoch}: its records are old` }),
+      (s) => end(s, 'an old verdict', limits.uplinkRetryMaxMs),
+    );
+  return fallen(session, verdict, seen.now);
 }
 
 /** `fallen` is answered by the end of the session. */

@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import { LinkLost } from '../../../actors/actor.ts';
 import { limits } from '../../../actors/limits.ts';
 import { originPrefix } from '../../../protocols/sasl/origin.ts';
+import { bodyWithin } from '../body.ts';
 import { Crowded } from '../identity/password.ts';
 import type { Origin } from '../identity/session.ts';
 import type { Portal } from '../process.ts';
@@ -111,10 +112,9 @@ async function respond(route: Route, run: Once, handle: () => Promise<unknown>):
 async function bodyText(request: Request, route: Route): Promise<string> {
   const most = route.most ?? limits.apiBody;
   const large = new Problem(413, 'too-large', 'Too large', `At most ${most} octets are taken here.`);
-  if (Number(request.headers.get('content-length') ?? 0) > most) throw large;
   if (request.method === 'GET') return '';
-  const octets = await request.arrayBuffer();
-  if (octets.byteLength > most) throw large;
+  const octets = await bodyWithin(request, most);
+  if (octets === null) throw large;
   if (octets.byteLength > 0 && !/^application\/json\b/i.test(request.headers.get('content-type') ?? ''))
     throw new Problem(415, 'media-type', 'Not JSON', 'A body must be JSON, and say so: Content-Type: application/json.');
   try {

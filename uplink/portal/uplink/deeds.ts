@@ -63,6 +63,7 @@ async function admit({ world }: Here, tx: Transaction, { statement, signed }: De
   const site = organisation === undefined ? undefined : await tx.get('site', organisation, id);
   if (organisation === undefined || site === undefined || machine === undefined) return { is: 'bye', reason: 'unknown' };
   if (!holds(machine.signPublic, signed.signed, signed.signature)) return { is: 'bye', reason: 'refused' };
+  if (epoch > site.epoch) return older(tx, world, { organisation, site: id, machine: name, epoch }, site.epoch);
   const fallen = verdictOn(site, machine, name);
   if (fallen !== null) return verdict(fallen, name, site.epoch);
   if (epoch !== site.epoch) return verdict('superseded', name, site.epoch);
@@ -78,6 +79,19 @@ async function admit({ world }: Here, tx: Transaction, { statement, signed }: De
   };
 }
 
+/** It knows a later machine of its site than we do: an older copy of our records came back, and we may judge nobody by it. */
+async function older(tx: Transaction, world: World, { organisation, site, machine, epoch }: Omit<Who, 'counter'>, known: number): Promise<Done> {
+  const since = world.now() - DAY_MS; // it comes again and again, and people are told once a day
+  const recent = await tx.list('alarm', [organisation], { reverse: true });
+  if (!recent.some(({ body }) => body.name === 'portal.older' && body.site === site && body.at > since)) {
+    const detail = `machine ${machine} proves epoch ${epoch}, and the portal knows ${known}: its records are older than the site`;
+    alarm(tx, world, { organisation, site, name: 'portal.older', detail });
+    world.log('portal.older', { site, machine, epoch });
+  }
+  return { is: 'bye', reason: 'refused' };
+}
+const DAY_MS = 86_400_000;
+
 /** A copy of the machine, or a disk that was rolled back: nobody can tell which of the two is the one, so none is heard. */
 function quarantine(tx: Transaction, world: World, { organisation, site: id, machine: name, counter }: Omit<Who, 'epoch'>, { site, machine }: Fenced): Done {
   tx.put('machine', [id, name], { ...machine, state: 'quarantined' });
@@ -92,10 +106,13 @@ function quarantine(tx: Transaction, world: World, { organisation, site: id, mac
   return verdict('quarantined', name, site.epoch);
 }
 
-/** Why a machine is not the one that this portal speaks with; null: it is. */
+/**
+ * Why a machine is not the one that this portal speaks with; null: it is. One that another took the place of is told so
+ * also when its site is given up: it would take mail again as a machine that belongs to nobody.
+ */
 function verdictOn(site: Site, machine: Machine, name: string): Verdict | null {
-  if (site.state === 'decommissioned' || machine.state === 'revoked') return 'decommissioned';
   if (site.machine !== name || machine.epoch !== site.epoch || machine.state === 'superseded') return 'superseded';
+  if (site.state === 'decommissioned' || machine.state === 'revoked') return 'decommissioned';
   return site.state === 'quarantined' || machine.state === 'quarantined' ? 'quarantined' : null;
 }
 

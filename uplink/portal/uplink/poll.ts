@@ -6,11 +6,10 @@ import { limits } from '../../../actors/limits.ts';
 import { seedFrom } from '../../keys.ts';
 import type { pollReply, pollRequest } from '../../poll.ts';
 import type { Portal } from '../process.ts';
-import { openSession, type Session } from './session.ts';
+import { openSession, type Seat, type Session } from './session.ts';
 
 interface Polled {
   readonly session: Session;
-  readonly address: string;
   /** What was said and not taken, from number `first` on. */
   out: string[];
   first: number;
@@ -24,13 +23,12 @@ export interface Polls {
   ask(request: z.infer<typeof pollRequest>, address: string): Promise<z.infer<typeof pollReply> | null>;
 }
 
-/** `count`: connections of an address, one more or less; false: it has too many. */
-export function pollServer(portal: Portal, count: (address: string, by: 1 | -1) => boolean): Polls {
+/** `seatFor`: for one more of an address; null: there is none. */
+export function pollServer(portal: Portal, seatFor: (address: string) => Seat | null): Polls {
   const { world } = portal;
   const sessions = new Map<string, Polled>();
   const end = (id: string, polled: Polled): void => {
     if (!sessions.delete(id)) return;
-    count(polled.address, -1);
     polled.session.gone();
     polled.wake();
   };
@@ -39,21 +37,23 @@ export function pollServer(portal: Portal, count: (address: string, by: 1 | -1) 
     else if (sessions.has(id)) world.after(limits.uplinkSilentMs / 2, () => expire(id, polled));
   };
   const begin = (address: string): readonly [string, Polled] | null => {
-    if (!count(address, 1)) return null;
+    const seat = seatFor(address);
+    if (seat === null) return null;
     const id = seedFrom(world.random);
     const out: string[] = [];
-    const session = openSession(portal, {
-      send(text) {
+    const peer = {
+      send(text: string): void {
         polled.out.push(text);
         if (polled.out.length > limits.uplinkWaiting) end(id, polled);
         polled.wake();
       },
-      close() {
+      close(): void {
         polled.over = true;
         polled.wake();
       },
-    });
-    const polled: Polled = { session, address, out, first: 1, over: false, askedMs: world.monotonicMs(), wake: () => {} };
+    };
+    const session = openSession(portal, peer, seat);
+    const polled: Polled = { session, out, first: 1, over: false, askedMs: world.monotonicMs(), wake: () => {} };
     sessions.set(id, polled);
     expire(id, polled);
     return [id, polled];

@@ -3,17 +3,20 @@
 
 import type { Server, ServerWebSocket, WebSocketHandler } from 'bun';
 import { limits } from '../../../actors/limits.ts';
+import { originPrefix } from '../../../protocols/sasl/origin.ts';
 import { enrolAsk } from '../../enrol.ts';
 import { respondActivate, respondGrant } from '../grants.ts';
 import { pollRequest } from '../../poll.ts';
+import { bodyWithin } from '../body.ts';
 import type { Portal } from '../process.ts';
 import { deviceAsk, newDevice, pollAsk, pollDevice } from './device.ts';
 import { enrol } from './enrol.ts';
 import { pollServer } from './poll.ts';
-import { openSession, type Session } from './session.ts';
+import { createSeats } from './seats.ts';
+import { openSession, type Seat, type Session } from './session.ts';
 
 interface Attached {
-  readonly address: string;
+  readonly seat: Seat;
   session: Session | null;
 }
 export type UplinkSocket = ServerWebSocket<Attached>;
@@ -28,21 +31,12 @@ const answered = (body: object): Response => Response.json(body, { headers: { 'c
 const problem = (status: number, why: string): Response => Response.json({ error: why }, { status, headers: { 'cache-control': 'no-store' } });
 
 export function uplinkServer(portal: Portal): UplinkServer {
-  const open = new Map<string, number>();
-  const count = (address: string, by: 1 | -1): number => {
-    const now = (open.get(address) ?? 0) + by;
-    if (now > 0) open.set(address, now);
-    else open.delete(address);
-    return now;
-  };
-  const polls = pollServer(portal, (address, by) => {
-    if (by > 0 && (open.get(address) ?? 0) >= limits.uplinkPerAddress) return false;
-    count(address, by);
-    return true;
-  });
+  const seatFor = createSeats();
+  const polls = pollServer(portal, seatFor);
   let codes = new Map<string, number>();
   let codesSinceMs = portal.world.monotonicMs();
-  const mayHaveCode = (address: string): boolean => {
+  const mayHaveCode = (origin: string): boolean => {
+    const address = originPrefix({ address: origin, port: 0 });
     const now = portal.world.monotonicMs();
     if (now - codesSinceMs > limits.deviceMs) [codes, codesSinceMs] = [new Map(), now];
     const had = (codes.get(address) ?? 0) + 1;
@@ -53,8 +47,11 @@ export function uplinkServer(portal: Portal): UplinkServer {
     async fetch(request, server, address) {
       const { pathname } = new URL(request.url);
       if (pathname === '/v1/uplink') {
-        if ((open.get(address) ?? 0) >= limits.uplinkPerAddress) return problem(429, 'too many connections from this address');
-        return server.upgrade(request, { data: { address, session: null } }) ? undefined : problem(426, 'this is a WebSocket');
+        const seat = seatFor(address);
+        if (seat === null) return problem(429, 'too many connections that have not said who they are: try again in a few seconds');
+        if (server.upgrade(request, { data: { seat, session: null } })) return undefined;
+        seat.leave();
+        return problem(426, 'this is a WebSocket');
       }
       if (pathname === '/v1/uplink/poll' && request.method === 'POST') {
         const ask = pollRequest.safeParse(await json(request, limits.portalRequest));
@@ -85,15 +82,15 @@ export function uplinkServer(portal: Portal): UplinkServer {
       sendPings: false,
       perMessageDeflate: false,
       open(socket: UplinkSocket) {
-        count(socket.data.address, 1);
-        socket.data.session = openSession(portal, { send: (text) => void socket.send(text), close: () => socket.close() });
+        const peer = { send: (text: string) => void socket.send(text), close: () => socket.close() };
+        socket.data.session = openSession(portal, peer, socket.data.seat);
       },
       message(socket: UplinkSocket, text) {
         if (typeof text === 'string') socket.data.session?.hear(text);
         else socket.close();
       },
       close(socket: UplinkSocket) {
-        count(socket.data.address, -1);
+        socket.data.seat.leave();
         socket.data.session?.gone();
       },
     },
@@ -104,11 +101,10 @@ const small = (request: Request): Promise<unknown> => json(request, limits.uplin
 
 /** The JSON of a request of at most so many octets; undefined: it has none. */
 async function json(request: Request, most: number): Promise<unknown> {
-  if (Number(request.headers.get('content-length') ?? 0) > most) return undefined;
-  const text = await request.text();
-  if (text.length > most) return undefined;
+  const octets = await bodyWithin(request, most);
+  if (octets === null) return undefined;
   try {
-    return JSON.parse(text);
+    return JSON.parse(new TextDecoder().decode(octets));
   } catch {
     return undefined;
   }

@@ -27,13 +27,49 @@ export interface Session {
   gone(): void;
 }
 
+/** What a session takes of what strangers may hold open: nothing any more once it is live. */
+export interface Seat {
+  leave(): void;
+}
+
 type Here = Pick<Portal, 'records'> & { readonly world: World };
 
+interface Inbox {
+  /** False: there is too much in it. */
+  put(input: PortalInput): boolean;
+  take(): PortalInput | undefined;
+  clear(): void;
+}
+
+function createInbox(): Inbox {
+  const inputs: PortalInput[] = [];
+  let text = 0;
+  const sizeOf = (input: PortalInput): number => (input.is === 'heard' ? input.text.length : 0);
+  return {
+    put(input) {
+      // what the records say is looked at once, however often they changed meanwhile
+      if (input.is === 'changed' && inputs.some((before) => before.is === 'changed')) return true;
+      if (inputs.length >= limits.uplinkWaiting || text + sizeOf(input) > limits.uplinkWaitingText) return false;
+      inputs.push(input);
+      text += sizeOf(input);
+      return true;
+    },
+    take() {
+      const input = inputs.shift();
+      if (input !== undefined) text -= sizeOf(input);
+      return input;
+    },
+    clear: () => void inputs.splice(0),
+  };
+}
+
+const noSeat: Seat = { leave: () => {} };
+
 /** Begins with the challenge. */
-export function openSession(portal: Here, peer: Peer): Session {
+export function openSession(portal: Here, peer: Peer, seat: Seat = noSeat): Session {
   const { world } = portal;
   const nonce = seedFrom(world.random);
-  const inbox: PortalInput[] = [];
+  const inbox = createInbox();
   const ended: (() => void)[] = [];
   let session: PortalSession = portalBegins(world.monotonicMs());
   let running = false;
@@ -44,6 +80,8 @@ export function openSession(portal: Here, peer: Peer): Session {
   const finish = (): undefined => {
     if (over) return;
     over = true;
+    inbox.clear();
+    seat.leave();
     for (const end of ended.splice(0)) end();
     peer.close();
     const attended = who;
@@ -54,10 +92,7 @@ export function openSession(portal: Here, peer: Peer): Session {
   };
   const tell = (input: PortalInput): undefined => {
     if (over) return;
-    // what the records say is looked at once, however often they changed meanwhile
-    if (input.is === 'changed' && inbox.some((waiting) => waiting.is === 'changed')) return;
-    if (inbox.length >= limits.uplinkWaiting) return finish();
-    inbox.push(input);
+    if (!inbox.put(input)) return finish();
     if (!running) void drain();
   };
   const drain = async (): Promise<void> => {
@@ -73,7 +108,7 @@ export function openSession(portal: Here, peer: Peer): Session {
         session = next;
         for (const effect of effects) await perform(effect, step);
       };
-      for (let input = inbox.shift(); input !== undefined && !over; input = inbox.shift()) await step(input);
+      for (let input = inbox.take(); input !== undefined && !over; input = inbox.take()) await step(input);
     } catch (error) {
       forgive(error);
       finish(); // it comes back, and what it said and was not told that we took it says again
@@ -88,6 +123,7 @@ export function openSession(portal: Here, peer: Peer): Session {
         return step({ is: 'did', done: await doDeed(portal, effect.deed) });
       case 'attend':
         who = effect.who;
+        seat.leave();
         return attend(effect.who);
       case 'answer':
         return portal.records.publish(answerChannel(effect.query), JSON.stringify({ ok: effect.ok, value: effect.value ?? null }));
