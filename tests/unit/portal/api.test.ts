@@ -4,6 +4,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { limits } from '../../../actors/limits.ts';
 import type { AnswerOf, BodyOf, ParamsOf, QueryOf } from '../../../uplink/portal/api/client.ts';
 import { routes } from '../../../uplink/portal/api/table.ts';
+import { planOf } from '../../../uplink/agent/commands.ts';
+import { memoryEngine } from '../../../storage/engines/memory.ts';
 import { type House, house } from './house.ts';
 import { bodyOf, build, headersOf, keyOf, pathIn, tenantRoutes } from './town.ts';
 
@@ -173,4 +175,19 @@ test('what a site says now is asked of it, and of one that is away its last repo
   await client.delete(site);
   expect((await client.get(site)).body.state).toBe('decommissioned');
   expect((await client.post(`${site}/domains`, { name: 'x.test' })).status).toBe(409);
+});
+
+test('each command that a route gives is one that a site can do', async () => {
+  const town = await build(here);
+  const giving = tenantRoutes.filter(({ status }) => status === 202);
+  for (const route of giving) {
+    const answer = await town.person('owner').send(route.method, pathIn(route, 'a'), bodyOf(keyOf(route), 'a') ?? {}, { headers: headersOf(route) });
+    expect(answer.status, keyOf(route)).toBe(202);
+  }
+  const given = (await here.portal.records.list('command', ['site-a'])).filter(({ body }) => body.state === 'waiting');
+  expect(given).toHaveLength(giving.length);
+  for (const { body } of given) {
+    const plan = planOf(memoryEngine(), 0, body.name, JSON.parse(body.args));
+    expect('failed' in plan ? plan.failed : '', body.name).not.toMatch(/this version does not know/);
+  }
 });
