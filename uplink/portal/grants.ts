@@ -10,6 +10,7 @@ import { holds, parseSigned, seedFrom, signedValue, signValue } from '../keys.ts
 import { alarm } from './alarm.ts';
 import { signerFor } from './identity.ts';
 import type { Portal } from './process.ts';
+import type { Transaction } from './records.ts';
 
 const refusal = (status: number, error: string): Response => Response.json({ error }, { status, headers: { 'cache-control': 'no-store' } });
 const asked = z.union([z.strictObject({ challenge: z.literal(true) }), signedValue]);
@@ -86,9 +87,18 @@ function activate({ records, world }: Portal, organisation: string, id: string, 
     const before = site.machine === '' ? undefined : await tx.get('machine', id, site.machine);
     if (before !== undefined) tx.put('machine', [id, site.machine], { ...before, state: 'superseded' });
     tx.put('machine', [id, name], { ...machine, state: 'active', epoch });
-    tx.put('site', [organisation, id], { ...site, state: 'active', epoch, machine: name, online: false, since: now });
+    tx.put('site', [organisation, id], { ...site, state: 'active', epoch, machine: name, online: false, since: now, provenAt: now });
+    await markProven(tx, organisation, id, name, now);
     alarm(tx, world, { organisation, site: id, name: 'site.launched', detail: `machine ${name} is this site now, as epoch ${epoch}` });
     world.log('portal.enrolled', { site: id, machine: name, epoch });
     return { epoch };
   });
+}
+
+/** The snapshot that this machine was launched from has been restored, and its digest was right: so it says, and takes over on it. */
+async function markProven(tx: Transaction, organisation: string, site: string, machine: string, now: number): Promise<void> {
+  const claim = (await tx.list('claim', [organisation])).find(({ body }) => body.site === site && body.machine === machine);
+  if (claim === undefined) return;
+  const row = (await tx.list('snapshot', [site], { reverse: true })).find(({ body }) => body.name === claim.body.snapshot);
+  if (row !== undefined) tx.put('snapshot', row.id, { ...row.body, proven: String(now) });
 }

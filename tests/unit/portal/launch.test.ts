@@ -89,6 +89,9 @@ test('U3: launched on another machine from a parked snapshot; the old one is fen
   expect(mailsite(['join', claim, '--data', fresh])).toMatchObject({ code: 0 }); // asked again
   const second = await running(fresh, 28600);
   await until('the new machine is the site', async () => (await ask('GET', path, cookie)).body.state === 'online');
+  expect((await ask('GET', path, cookie)).body.snapshot.provenAt).toBeGreaterThan(newest.at);
+  const shown = (await ask('GET', `${path}/snapshots`, cookie)).body.items as { name: string; proven: string }[];
+  expect(shown.filter(({ proven }) => proven !== '').map(({ name }) => name)).toEqual([newest.name]);
   await until('the old one is fenced', async () => (await send(28425, 'three'))[0]?.startsWith('421'));
   expect((await send(28625, 'four')).at(-2)).toMatch(/^250/);
   expect(mailsite(['status', '--data', old]).out).toMatch(/superseded|another machine/);

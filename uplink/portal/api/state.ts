@@ -61,16 +61,14 @@ export async function siteAnswer({ records, world }: Portal, id: string, site: S
     accounts: document?.accounts.length ?? 0,
     queue: reported.queue,
     certificateDays,
-    snapshot: await newestSnapshot(records, id),
+    snapshot: { at: await newestSnapshot(records, id), provenAt: site.provenAt ?? null },
     epoch: site.epoch,
     createdAt: site.createdAt,
   };
 }
 
-async function newestSnapshot(records: Records, site: string): Promise<{ at: number | null; provenAt: number | null }> {
-  const [newest] = await records.list('snapshot', [site], { reverse: true, limit: 1 });
-  const proven = Number(newest?.body.proven || Number.NaN);
-  return { at: newest?.body.at ?? null, provenAt: Number.isSafeInteger(proven) ? proven : null };
+async function newestSnapshot(records: Records, site: string): Promise<number | null> {
+  return (await records.list('snapshot', [site], { reverse: true, limit: 1 }))[0]?.body.at ?? null;
 }
 
 function becauseOf(site: Site): string {
