@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { limits } from '../../../actors/limits.ts';
 import { pruneTrace } from '../../../storage/commands/trace.ts';
 import { sealBatch } from '../../../storage/journal.ts';
+import { digestKey } from '../../../storage/recount.ts';
 import { encodeKey, getRow } from '../../../storage/rows.ts';
 import { heldDue } from '../../../storage/schema.ts';
 import { trace, traceMeter } from '../../../storage/trace.ts';
@@ -204,6 +205,7 @@ test('damage to what is remembered stops no mail, and is mended', async () => {
   expect(kinds('c@one.test')).toEqual([['received', 'queued']]);
   await store.ok('mend', { key: encodeKey('trace', { trace: 1 }), row: new Uint8Array() });
   expect(kinds('a@one.test')).toEqual([]);
+  await store.ok('mend', { key: digestKey, row: new Uint8Array() }); // what was mended is counted anew
 });
 
 test('held is neither tried nor expires, stays to be seen, and has its time again when released', async () => {
