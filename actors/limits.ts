@@ -312,7 +312,11 @@ export const limits = {
   uplinkEventsAtOnce: 100,
   uplinkCommandsAtOnce: 100,
   uplinkEventsOctets: 256 * KiB,
+  /** UTF-16 units of what a site last told of itself. */
+  uplinkReport: 64 * KiB,
   desiredKept: 20,
+  /** Revs that a site may be ahead of a portal whose older records came back. */
+  desiredAhead: 1_000_000,
   /** Of a document that a site rejects. */
   documentErrors: 50,
   /** A rev that may cut the uplink goes back after so long without one. */

@@ -6,35 +6,10 @@ import { type AuthStatement, frameText, type ToSite } from '../../../uplink/fram
 import { keyStatement, signerOf, signValue } from '../../../uplink/keys.ts';
 import { portalBegins, portalNext } from '../../../uplink/states/portal.ts';
 import { siteBegins, type SiteEffect, siteNext, type SiteSeen } from '../../../uplink/states/site.ts';
-import type { RecordOf } from '../../../uplink/portal/kinds.ts';
 import { doDeed } from '../../../uplink/portal/uplink/deeds.ts';
 import { openSession } from '../../../uplink/portal/uplink/session.ts';
-import { type House, house } from '../portal/house.ts';
-
-const seed = (n: number): string => Buffer.alloc(32, n).toString('base64url');
-const machine = signerOf(seed(1));
-const at = 1_700_000_000_000;
-const newSite: RecordOf<'site'> = {
-  name: 'site',
-  state: 'active',
-  createdAt: at,
-  epoch: 1,
-  machine: 'm',
-  wantedRev: 0,
-  wantedHash: '',
-  appliedRev: 0,
-  appliedHash: '',
-  appliedStatus: 'none',
-  appliedErrors: [],
-  appliedAt: null,
-  online: false,
-  since: null,
-  seenAt: null,
-  reported: '',
-  reportSeq: 0,
-  eventSeq: 0,
-  lineage: '',
-};
+import type { House } from '../portal/house.ts';
+import { at, machine, portalWith, seed } from './known.ts';
 
 const until = async (what: string, holds: () => boolean): Promise<void> => {
   for (let n = 0; !holds(); n++) {
@@ -42,18 +17,6 @@ const until = async (what: string, holds: () => boolean): Promise<void> => {
     await Bun.sleep(1);
   }
 };
-
-/** A portal with one site `s` of organisation `o`, whose machine is `m`. */
-async function portalWith(site: Partial<RecordOf<'site'>> = {}, of: Partial<RecordOf<'machine'>> = {}): Promise<House> {
-  const made = await house();
-  await made.write(async (tx) => {
-    tx.put('site', ['o', 's'], { ...newSite, ...site });
-    tx.put('siteOf', ['s'], { organisation: 'o' });
-    const state = { epoch: 1, state: 'active', sessionCounter: 5, offered: 5, enrolledAt: at, seenAt: at } as const;
-    tx.put('machine', ['s', 'm'], { signPublic: machine.publicKey, wrapPublic: '', ...state, ...of });
-  });
-  return made;
-}
 
 const rest = {
   challenge: 'c',

@@ -95,6 +95,8 @@ function wordOf(site: Site, state: SiteAnswer['state'], { damage, queue, certifi
   if (becauseOf(site) !== '') return `Rev ${site.wantedRev} was not taken`;
   if (damage > 0) return 'Damaged data';
   if (site.wantedRev > site.appliedRev) return `Taking over rev ${site.wantedRev}`;
+  if (site.wantedRev > 0 && site.appliedHash !== site.wantedHash)
+    return site.appliedHash === '' ? 'Runs what was put in force by hand' : `Runs another document than rev ${site.wantedRev}`;
   if (certificateDays !== null && certificateDays < 7)
     return certificateDays < 0 ? 'The certificate has ended' : `The certificate ends in ${certificateDays} days`;
   return queue.oldestAt !== null && queue.oldestAt + limits.queueWarnMs < now ? 'Mail waits for hours' : 'All well';

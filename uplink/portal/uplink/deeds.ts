@@ -54,6 +54,7 @@ function within(here: Here, tx: Transaction, deed: Deed): Promise<Done> {
 }
 
 const nothing: Done = { is: 'nothing' };
+const confused: Done = { is: 'bye', reason: 'confused' };
 const verdict = (of: Verdict, machine: string, epoch: number): Done => ({ is: 'verdict', verdict: of, machine, epoch });
 
 async function admit({ world }: Here, tx: Transaction, { statement, signed }: DeedOf<'admit'>): Promise<Done> {
@@ -170,24 +171,37 @@ async function look({ world }: Here, tx: Transaction, { who, sentRev, sentComman
 async function applied(here: Here, tx: Transaction, { who, body }: DeedOf<'applied'>): Promise<Done> {
   const own = await fenced(tx, who);
   if ('is' in own) return own;
-  const { rev, hash, runningRev, runningHash, status, errors } = body;
+  const { rev, runningRev, runningHash, status } = body;
   const was = own.site;
+  if (Math.max(rev, runningRev) > was.wantedRev + limits.desiredAhead) return confused;
+  const errors = body.errors.slice(0, limits.documentErrors).map(({ message, ...at }) => ({ ...at, message: message.slice(0, 500) }));
   const told = { seenRev: rev, appliedRev: runningRev, appliedHash: runningHash, appliedStatus: status, appliedErrors: errors };
   const { seenRev, appliedRev, appliedHash, appliedStatus, appliedErrors } = was;
   const same = canonical(told) === canonical({ seenRev, appliedRev, appliedHash, appliedStatus, appliedErrors });
   if (!same) tx.put('site', [who.organisation, who.site], { ...was, ...told, appliedAt: status === 'none' ? was.appliedAt : here.world.now() });
-  if (rev > 0 && rev === was.wantedRev && hash !== was.wantedHash) await again(here, tx, who);
-  return nothing;
+  return isOther(was, body) ? again(here, tx, who) : nothing;
 }
 
 /**
- * The site knows another rev of the number that we want: an older copy of our records came back, and somebody went on from
- * there. What is wanted now is wanted under a number of its own.
+ * Does the site know another rev of the number that we want, or one above it that it will never take ours after? An older
+ * copy of our records came back, and somebody went on from there. (Without a hash it runs what was put in force by hand.)
  */
-async function again(here: Here, tx: Transaction, { organisation, site }: Who): Promise<void> {
+function isOther({ wantedRev, wantedHash }: Site, { rev, hash, runningRev, runningHash, status }: DeedOf<'applied'>['body']): boolean {
+  if (wantedRev === 0) return false;
+  if (rev === wantedRev && hash !== wantedHash) return true;
+  if (runningRev === wantedRev && runningHash !== wantedHash && runningHash !== '') return true;
+  // a rev that was taken it gives back (`kept`); one that it rejected it does not have
+  return rev > wantedRev && runningRev < wantedRev && status === 'rejected';
+}
+
+/** What is wanted now is wanted under a number of its own; not more often than a site comes back that is told to wait. */
+async function again(here: Here, tx: Transaction, { organisation, site }: Who): Promise<Done> {
   const wantedRev = (await tx.get('site', organisation, site))?.wantedRev ?? 0;
   const row = await tx.get('desired', site, ordered(wantedRev));
-  if (row !== undefined) await want(tx, here, { organisation, site, document: documentOf(row.signed), by: row.by, summary: row.summary });
+  if (row === undefined) return nothing;
+  if (row.at + limits.uplinkReportMs > here.world.now()) return confused;
+  await want(tx, here, { organisation, site, document: documentOf(row.signed), by: row.by, summary: row.summary });
+  return nothing;
 }
 
 async function reported(tx: Transaction, { who, body }: DeedOf<'reported'>): Promise<Done> {
@@ -196,7 +210,9 @@ async function reported(tx: Transaction, { who, body }: DeedOf<'reported'>): Pro
   const { whole, set, gone, reportSeq } = body;
   const facts: Record<string, unknown> = whole || own.site.reported === '' ? {} : (JSON.parse(own.site.reported) as Record<string, unknown>);
   for (const name of gone) delete facts[name];
-  tx.put('site', [who.organisation, who.site], { ...own.site, reported: JSON.stringify({ ...facts, ...set }), reportSeq });
+  const report = JSON.stringify({ ...facts, ...set });
+  if (report.length > limits.uplinkReport) return confused;
+  tx.put('site', [who.organisation, who.site], { ...own.site, reported: report, reportSeq });
   return { is: 'took', body: { reportSeq } };
 }
 
@@ -206,7 +222,7 @@ async function events(tx: Transaction, { who, body }: DeedOf<'events'>): Promise
   let { eventSeq, eventMark: mark = '' } = own.site;
   for (const event of body.events) {
     if (event.seq <= eventSeq) continue;
-    if (event.seq !== eventSeq + 1 && !(event.name === 'gap' && gapFrom(event.body) <= eventSeq + 1)) return { is: 'bye', reason: 'confused' };
+    if (event.seq !== eventSeq + 1 && !(event.name === 'gap' && gapFrom(event.body) <= eventSeq + 1)) return confused;
     tx.put('event', [who.site, ordered(event.seq)], event);
     eventSeq = event.seq;
     mark = eventMark(event);
@@ -243,11 +259,14 @@ async function kept(here: Here, tx: Transaction, { who, signed }: DeedOf<'kept'>
   if ('is' in own) return own;
   const { identity } = await signerFor(tx);
   const said = desiredStatement.safeParse(openValue(identity.signPublic, 'desired', signed));
-  if (!said.success || said.data.siteId !== who.site) return { is: 'bye', reason: 'confused' };
-  const { rev } = said.data;
+  if (!said.success || said.data.siteId !== who.site) return confused;
+  const { rev, prevHash } = said.data;
   const hash = hashOf(signed.signed);
-  if (rev === own.site.wantedRev && hash !== own.site.wantedHash) await again(here, tx, who);
-  if (rev <= own.site.wantedRev) return nothing;
+  const { wantedRev, wantedHash } = own.site;
+  if (rev === wantedRev && hash !== wantedHash) return again(here, tx, who);
+  // what came before it is not what we have of that number: somebody went on from an older copy
+  if (rev === wantedRev + 1 && wantedRev > 0 && prevHash !== wantedHash) return again(here, tx, who);
+  if (rev <= wantedRev) return nothing;
   tx.put('desired', [who.site, ordered(rev)], { rev, hash, ...signed, by: 'site', at: here.world.now(), summary: 'given back by the site' });
   tx.put('site', [who.organisation, who.site], { ...own.site, wantedRev: rev, wantedHash: hash });
   return nothing;
