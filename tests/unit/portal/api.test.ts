@@ -9,6 +9,8 @@ import { ensureIdentity } from '../../../uplink/portal/identity.ts';
 import { enrol } from '../../../uplink/portal/uplink/enrol.ts';
 import type { AnswerOf, BodyOf, ParamsOf, QueryOf } from '../../../uplink/portal/api/client.ts';
 import { routes } from '../../../uplink/portal/api/table.ts';
+import { planOf } from '../../../uplink/agent/commands.ts';
+import { memoryEngine } from '../../../storage/engines/memory.ts';
 import { type House, house } from './house.ts';
 import { bodyOf, build, headersOf, keyOf, pathIn, tenantRoutes } from './town.ts';
 
@@ -205,4 +207,19 @@ test('of two machines that say they are one site, the one that takes a new claim
   expect(again.status).toBe(201);
   expect(await takes(again.body.claim.text)).toMatchObject({ ok: true, answer: { epoch: 2 } }); // its copy is of epoch 1
   expect((await client.get(site)).body.state).not.toBe('quarantined');
+});
+
+test('each command that a route gives is one that a site can do', async () => {
+  const town = await build(here);
+  const giving = tenantRoutes.filter(({ status }) => status === 202);
+  for (const route of giving) {
+    const answer = await town.person('owner').send(route.method, pathIn(route, 'a'), bodyOf(keyOf(route), 'a') ?? {}, { headers: headersOf(route) });
+    expect(answer.status, keyOf(route)).toBe(202);
+  }
+  const given = (await here.portal.records.list('command', ['site-a'])).filter(({ body }) => body.state === 'waiting');
+  expect(given).toHaveLength(giving.length);
+  for (const { body } of given) {
+    const plan = planOf(memoryEngine(), 0, body.name, JSON.parse(body.args));
+    expect('failed' in plan ? plan.failed : '', body.name).not.toMatch(/this version does not know/);
+  }
 });

@@ -131,25 +131,6 @@ const telling = [
     status: 202,
     handle: (call) => give(call, `queue.${call.body.action}`, { ids: call.body.ids }, `${call.body.ids.length} messages`),
   }),
-  tenant('POST', '/organisations/{org}/sites/{site}/accounts/{address}/disconnect', {
-    about: 'Ends all connections of an account: after a password that somebody else knew.',
-    who: admins,
-    answer: shape.started,
-    status: 202,
-    handle: async (call) => {
-      const address = normalizeAddress(call.params.address);
-      const { document } = await wantedOf(call.portal.records, call);
-      if (address === null || !document.accounts.some((row) => row.address === address)) throw notFound();
-      return give(call, 'account.disconnect', { address }, address);
-    },
-  }),
-  tenant('POST', '/organisations/{org}/sites/{site}/certificate', {
-    about: 'Gets a new certificate now.',
-    who: admins,
-    answer: shape.started,
-    status: 202,
-    handle: (call) => give(call, 'certificate.renew', {}, ''),
-  }),
   tenant('GET', '/organisations/{org}/sites/{site}/commands', {
     about: 'The commands that were given to the site.',
     who: siteWide,
