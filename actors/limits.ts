@@ -275,6 +275,11 @@ export const limits = {
   /** Events that a live stream may have waiting to be read. */
   apiStreamBacklog: 100,
   portalSweepMs: 600_000,
+  /** What a portal keeps of each site, and for how long. */
+  eventsKept: 10_000,
+  revsKept: 200,
+  commandKeptMs: 30 * 86_400_000,
+  alarmKeptMs: 365 * 86_400_000,
 
   // the uplink
   /** Octets of a frame. */

@@ -12,7 +12,7 @@ import { limits } from '../actors/limits.ts';
 import { type Answer, type Ask, isRefusal, type Refusal, refuse } from '../actors/wire.ts';
 import type { World } from '../actors/world.ts';
 import { site } from './commands/site.ts';
-import { type CommandAnswer, type CommandName, frugal, runCommand } from './commands/table.ts';
+import { type CommandAnswer, type CommandName, isFrugal, runCommand } from './commands/table.ts';
 import { recover } from './commands/transfer.ts';
 import { compactInto } from './compact.ts';
 import { type Compacted, DiskFull, type Engine } from './engine.ts';
@@ -26,7 +26,7 @@ import { type Batch, createBatch, type Notices, type Tx } from './tx.ts';
 
 type P = StoreProtocol;
 interface Waiting {
-  readonly kind: CommandName;
+  readonly frugal: boolean;
   readonly run: (tx: Tx) => object;
   readonly octets: number;
   readonly resolve: (answer: object) => void;
@@ -374,7 +374,7 @@ function submit<K extends CommandName>(state: State, kind: K, ask: Ask<P, K>): P
   return new Promise((resolve, reject) => {
     if (state.dead) return reject(new LinkLost('storage'));
     const run = (tx: Tx): object => runCommand(kind, tx, ask);
-    state.waiting.push({ kind, run, octets: octetsOf(ask as Carries), resolve: resolve as (answer: object) => void, reject });
+    state.waiting.push({ frugal: isFrugal(kind, ask), run, octets: octetsOf(ask as Carries), resolve: resolve as (answer: object) => void, reject });
     if (state.running) return;
     state.running = true;
     // After this turn: what came with this message is in the batch as well.
@@ -440,8 +440,8 @@ async function runBatch(state: State, waiting: readonly Waiting[]): Promise<void
   if (failed === null) return;
   noRoom(state, failed);
   const no = refuse('full', failed.message);
-  const again = waiting.filter(({ kind }) => frugal.has(kind));
-  for (const { kind, resolve } of waiting) if (!frugal.has(kind)) resolve(no);
+  const again = waiting.filter(({ frugal }) => frugal);
+  for (const { frugal, resolve } of waiting) if (!frugal) resolve(no);
   if (again.length > 0 && (await tryBatch(state, again, true)) !== null) for (const { resolve } of again) resolve(no);
 }
 

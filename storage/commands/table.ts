@@ -107,8 +107,13 @@ export function runCommand<K extends CommandName>(kind: K, tx: Tx, ask: Ask<Stor
   return (commands[kind] as (tx: Tx, ask: Ask<StoreProtocol, K>) => object)(tx, ask);
 }
 
-/** Commands that free room, or let others free it: on a full disk they are tried alone, and may use the reserve. */
-export const frugal: ReadonlySet<CommandName> = new Set<CommandName>([
+/** A command that frees room, or lets others free it: on a full disk it is tried alone, and may use the reserve. */
+export function isFrugal<K extends CommandName>(kind: K, ask: Ask<StoreProtocol, K>): boolean {
+  if (kind === 'changeRecords') return (ask as Ask<StoreProtocol, 'changeRecords'>).writes.every(({ body }) => body === null);
+  return frugal.has(kind);
+}
+
+const frugal: ReadonlySet<CommandName> = new Set<CommandName>([
   'expunge',
   'deleteMailbox',
   'dropTransfer',

@@ -285,3 +285,21 @@ test('the collector goes on until nothing is left', async () => {
   expect(chunks()).toBe(0);
   expect(s.world.logged.at(-1)).toEqual({ event: 'store.collected', fields: { chunks: 3_604 } });
 });
+
+test('on a full disk records may go, into the reserve, and none may come', async () => {
+  let full = false;
+  store = await testStore({
+    wrap: (engine) => ({
+      ...engine,
+      commit: (writes, options) => (full && options?.reserve !== true ? Promise.reject(new DiskFull('little room')) : engine.commit(writes)),
+    }),
+  });
+  const s = store;
+  const change = (id: string, body: string | null) => ({ reads: [], writes: [{ kind: 1, id, body }] });
+  await s.ok('changeRecords', change('a', '{}'));
+  full = true;
+  expect(await s.no('changeRecords', change('b', '{}'))).toBe('full');
+  expect(await s.no('changeRecords', { reads: [], writes: [...change('a', null).writes, ...change('b', '{}').writes] })).toBe('full');
+  await s.ok('changeRecords', change('a', null));
+  expect([...scanRows(s.engine, 'record', [])]).toEqual([]);
+});

@@ -1,10 +1,11 @@
-// Removes what has ended: sessions, challenges, invitations, counted guesses, kept answers, claims, codes of machines. Nothing depends
-// on it: each of them is worth nothing after its end.
+// Removes what has ended: sessions, challenges, invitations, counted guesses, kept answers, claims, codes of machines, and what is
+// old: commands, alarms, events, revs. Nothing depends on it: each of them is worth nothing after its end.
 
 import { limits } from '../../../actors/limits.ts';
 import type { KindName, RecordOf } from '../kinds.ts';
 import type { Portal } from '../process.ts';
 import type { Parts, Records, Transaction } from '../records.ts';
+import { retain } from '../retention.ts';
 import { endSession, isLive } from './session.ts';
 
 /** A part of one transaction. */
@@ -34,6 +35,13 @@ const rules = [
   }),
   rule({ kind: 'device', ended: (row, now) => row.expiresAt <= now }),
   rule({ kind: 'invitation', ended: (row, now) => row.expiresAt <= now, also: (tx, _, row) => tx.remove('invitationBySecret', row.secretHash) }),
+  // one that its site never came for has ended when its time was over
+  rule({
+    kind: 'command',
+    ended: (row, now) => (row.endedAt ?? row.notAfter) + limits.commandKeptMs <= now,
+    also: (tx, id) => tx.remove('commandOpen', ...id),
+  }),
+  rule({ kind: 'alarm', ended: (row, now) => row.at + limits.alarmKeptMs <= now }),
 ];
 
 async function sweepKind<K extends KindName>(records: Records, now: number, { kind, ended, also }: Rule<K>): Promise<number> {
@@ -59,7 +67,7 @@ async function sweepKind<K extends KindName>(records: Records, now: number, { ki
 
 /** Once. Returns how many it removed. */
 export async function sweep({ records, world }: Portal): Promise<number> {
-  let removed = 0;
+  let removed = await retain({ records });
   for (const one of rules) removed += await one(records, world.now());
   return removed;
 }
