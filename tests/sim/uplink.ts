@@ -23,6 +23,7 @@ import { enrol } from '../../uplink/portal/uplink/enrol.ts';
 import { openSession } from '../../uplink/portal/uplink/session.ts';
 import { want } from '../../uplink/portal/want.ts';
 import type { Plan } from '../../uplink/states/site.ts';
+import { newSite } from '../unit/uplink/newsite.ts';
 import { SimDisk } from './disk.ts';
 import { Ether } from './ether.ts';
 import { Broken } from './ledger.ts';
@@ -687,25 +688,3 @@ function lost(error: unknown): void {
 }
 
 const secretOf = (claim: string): string => Buffer.alloc(32, claim).toString('base64url');
-
-const newSite = (at: number): RecordOf<'site'> => ({
-  name: 'site',
-  state: 'waiting',
-  createdAt: at,
-  epoch: 0,
-  machine: '',
-  wantedRev: 0,
-  wantedHash: '',
-  appliedRev: 0,
-  appliedHash: '',
-  appliedStatus: 'none',
-  appliedErrors: [],
-  appliedAt: null,
-  online: false,
-  since: null,
-  seenAt: null,
-  reported: '',
-  reportSeq: 0,
-  eventSeq: 0,
-  lineage: '',
-});
