@@ -112,11 +112,13 @@ class Simulation {
   private boxNumber = 0;
   private marks = 0;
   private crashes = 0;
+  private siteCrashes = 0;
   private clones = 0;
   private restores = 0;
   private wanted = 0;
   private commanded = 0;
-  private readonly effects = new Set<string>();
+  /** Commands that were begun outside of the store: machine and mark. */
+  private readonly outside = new Set<string>();
 
   constructor(seed: number, options: UplinkOptions) {
     this.seed = seed;
@@ -195,6 +197,7 @@ class Simulation {
     const box = this.primary;
     scheduler.at(random.below(40 * (pace.netUs + pace.flushUs)), `trouble: ${what}`, stage.outside, () => {
       this.crashes++;
+      if (what === 'agent' || what === 'site store' || what === 'power') this.siteCrashes++;
       if (what === 'agent') this.crashAgent(box);
       else if (what === 'site store') box.machine.crash('store');
       else if (what === 'portal') this.crashPortal();
@@ -249,7 +252,12 @@ class Simulation {
       version: '0.1.0',
       signer: () => box.signer,
       plan,
-      outside: () => site.world.sleep(this.scheduler.random.below(3_000)).then(() => 'seen to'),
+      outside: (_name, args) => {
+        const mark = String(args['mark']);
+        if (this.outside.has(`${box.number} ${mark}`)) throw new Broken('U2', `command ${mark} is begun again`);
+        this.outside.add(`${box.number} ${mark}`);
+        return site.world.sleep(this.scheduler.random.below(3_000)).then(() => 'seen to');
+      },
       query: async (name) => ({ name }),
       facts: async () => {
         site.view.refresh();
@@ -483,12 +491,11 @@ class Simulation {
     const { random } = this.scheduler;
     const name = random.pick(['effect', 'effect', 'effect', 'outside', 'refused', 'unknown']);
     const soon = random.chance(0.2);
-    this.commanded++;
+    const mark = `m${++this.commanded}`;
     await this.at(async ({ world, records }) => {
-      const id = await records.transact((tx) =>
-        command(tx, { world }, { organisation: ORGANISATION, site: ID, name, args: {}, by: 'me', ...(soon ? { notAfter: world.now() + 3_000 } : {}) }),
+      await records.transact((tx) =>
+        command(tx, { world }, { organisation: ORGANISATION, site: ID, name, args: { mark }, by: 'me', ...(soon ? { notAfter: world.now() + 3_000 } : {}) }),
       );
-      if (id !== null && name === 'effect') this.effects.add(id);
     });
   }
 
@@ -660,6 +667,11 @@ class Simulation {
       const id = key.id.slice(ID.length + 1);
       const times = Math.max(0, ...this.boxes.map((box) => box.rules.effects.get(id) ?? 0));
       if (record.name === 'effect' && record.state === 'done' && times === 0) throw new Broken('U2', `command ${id} is said to be done, and is not`);
+      const { mark } = JSON.parse(record.args) as { mark: string };
+      const begun = this.boxes.some((box) => this.outside.has(`${box.number} ${mark}`));
+      if (record.name === 'outside' && record.state === 'done' && !begun) throw new Broken('U2', `command ${id} is said to be done, and was not begun`);
+      if (record.name === 'outside' && record.state === 'failed' && this.siteCrashes + this.clones + this.restores + this.moves === 0)
+        throw new Broken('U2', `command ${id} is said to have failed, and nothing had crashed`);
       if (record.state === 'expired' && times > 0 && this.restores === 0 && this.clones === 0)
         throw new Broken('U2', `command ${id} is said to have expired, and was done`);
       if (record.name !== 'effect' && times > 0) throw new Broken('U2', `command ${id} did what it must not`);

@@ -8,7 +8,7 @@ import type { World } from '../../actors/world.ts';
 import type { Reader } from '../../storage/engine.ts';
 import type { StoreProtocol } from '../../storage/messages.ts';
 import { factsOf, type Surroundings } from '../facts.ts';
-import { signerOf } from '../keys.ts';
+import { type Signer, signerOf } from '../keys.ts';
 import { createAgent } from './agent.ts';
 import { planOf } from './commands.ts';
 import { type Recorder, tellStart, watchStore } from './events.ts';
@@ -31,6 +31,7 @@ export async function runAgent(
   parkNow: () => void,
 ): Promise<never> {
   const facts = async () => factsOf(view, await around());
+  let known: { readonly seed: string; readonly signer: Signer } | null = null;
   const agent = createAgent({
     world,
     store,
@@ -39,7 +40,9 @@ export async function runAgent(
     version,
     signer: () => {
       const key = readMachineKey();
-      return key && signerOf(key.seed);
+      if (key === null) return null;
+      if (known?.seed !== key.seed) known = { seed: key.seed, signer: signerOf(key.seed) };
+      return known.signer;
     },
     plan: (name, args) => planOf(view, world.now(), name, args),
     outside: async (name) => {

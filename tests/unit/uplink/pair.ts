@@ -17,6 +17,7 @@ import { openRecords, type Records } from '../../../uplink/portal/records.ts';
 import { want } from '../../../uplink/portal/want.ts';
 import { executable, mailsite, type Said } from '../cli/program.ts';
 import { documentOf } from '../storage/fixture.ts';
+import { newSite } from './newsite.ts';
 
 export const ORGANISATION = 'o';
 export const SITE = 's';
@@ -186,25 +187,3 @@ export class Pair {
     return JSON.parse(mailsite(['status', '--json', '--data', this.siteData]).out).uplink;
   }
 }
-
-const newSite = (at: number): RecordOf<'site'> => ({
-  name: 'site',
-  state: 'waiting',
-  createdAt: at,
-  epoch: 0,
-  machine: '',
-  wantedRev: 0,
-  wantedHash: '',
-  appliedRev: 0,
-  appliedHash: '',
-  appliedStatus: 'none',
-  appliedErrors: [],
-  appliedAt: null,
-  online: false,
-  since: null,
-  seenAt: null,
-  reported: '',
-  reportSeq: 0,
-  eventSeq: 0,
-  lineage: '',
-});

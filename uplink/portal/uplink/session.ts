@@ -74,6 +74,7 @@ export function openSession(portal: Here, peer: Peer, seat: Seat = noSeat): Sess
   let session: PortalSession = portalBegins(world.monotonicMs());
   let running = false;
   let sent = 0;
+  let signing: Awaited<ReturnType<typeof signerFor>> | null = null;
   let over = false;
   let who: Who | null = null;
 
@@ -98,7 +99,8 @@ export function openSession(portal: Here, peer: Peer, seat: Seat = noSeat): Sess
   const drain = async (): Promise<void> => {
     running = true;
     try {
-      const { identity, signer } = await signerFor(portal.records);
+      signing ??= await signerFor(portal.records);
+      const { identity, signer } = signing;
       const seen = (): PortalSeen => {
         const { portal: id, signPublic, signProof } = identity;
         return { now: world.now(), monotonicMs: world.monotonicMs(), portal: id, signPublic, signProof, signer, nonce };
@@ -139,13 +141,11 @@ export function openSession(portal: Here, peer: Peer, seat: Seat = noSeat): Sess
     ended.push(portal.records.hear(askChannel(site), (payload) => tell({ is: 'asked', ...(JSON.parse(payload) as Asked) })));
   };
   const tick = (): void => {
-    if (over) return;
     tell({ is: 'tick' });
-    const timer = world.after(limits.uplinkLookMs, tick);
-    ended.push(() => timer.cancel());
+    if (!over) timer = world.after(limits.uplinkLookMs, tick);
   };
-  const first = world.after(limits.uplinkLookMs, tick);
-  ended.push(() => first.cancel());
+  let timer = world.after(limits.uplinkLookMs, tick);
+  ended.push(() => timer.cancel());
   tell({ is: 'opened' });
   return { hear: (text) => tell({ is: 'heard', text }), gone: finish };
 }
