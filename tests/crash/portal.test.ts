@@ -259,8 +259,13 @@ async function settled(town: Town, sites: readonly Joined[]): Promise<void> {
       120_000,
       300,
     );
+    await until(
+      `${site.domain} has told all that happened`,
+      async () => JSON.parse((await must([executable, 'status', '--json', '--data', site.data])).stdout).uplink.unshipped === 0,
+      120_000,
+      300,
+    );
   }
-  await sleep(3_000); // events of the last things
 }
 
 /** What must hold whatever was killed. */

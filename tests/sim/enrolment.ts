@@ -2,7 +2,6 @@
 
 import type { Reply, Transport } from '../../uplink/agent/transport.ts';
 import { parseSigned, type Signer, signValue } from '../../uplink/keys.ts';
-import type { RecordOf } from '../../uplink/portal/kinds.ts';
 
 export const replyOf = async (response: Response): Promise<Reply> => ({ status: response.status, body: await response.text() });
 
@@ -21,25 +20,3 @@ export async function activate(
 }
 
 export const secretOf = (claim: string): string => Buffer.alloc(32, claim).toString('base64url');
-
-export const newSite = (at: number): RecordOf<'site'> => ({
-  name: 'site',
-  state: 'waiting',
-  createdAt: at,
-  epoch: 0,
-  machine: '',
-  wantedRev: 0,
-  wantedHash: '',
-  appliedRev: 0,
-  appliedHash: '',
-  appliedStatus: 'none',
-  appliedErrors: [],
-  appliedAt: null,
-  online: false,
-  since: null,
-  seenAt: null,
-  reported: '',
-  reportSeq: 0,
-  eventSeq: 0,
-  lineage: '',
-});
