@@ -199,7 +199,7 @@ test('a body that has not its hash is told, listed for the scrub, and not kept a
   await store.engine.commit([[key, bad]]);
   await until(() => logged('store.damaged').length > 0, hour);
   expect(logged('store.damaged')).toMatchObject([{ fields: { table: 'chunk', what: 'the body does not have its hash' } }]);
-  expect(listed(store.engine)).toMatchObject([{ table: 'chunk', key: encodeKey('chunk', { blob, n: 0 }) }]);
+  expect(listed(store.engine).map(({ table, key }) => [table, [...key]])).toEqual([['chunk', [...encodeKey('chunk', { blob, n: 0 })]]]);
   expect(getRow(store.engine, 'blob', { blob })?.size).toBe(60_000);
   expect(await good()).toBe(true);
 });

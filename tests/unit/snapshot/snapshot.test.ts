@@ -349,7 +349,7 @@ describe('a body that has not its hash', () => {
   const spoil = async (store: TestStore, blob: number, n = 1): Promise<() => Promise<void>> => {
     const key = encodeKey('chunk', { blob, n });
     const was = store.engine.get(key) as Uint8Array;
-    const bad = was.slice();
+    const bad = Uint8Array.from(was); // a Buffer's slice would be the same octets
     bad[50] = (bad[50] as number) ^ 1;
     await store.engine.commit([[key, bad]]);
     return () => store.engine.commit([[key, was]]);

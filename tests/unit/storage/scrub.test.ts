@@ -227,7 +227,7 @@ describe('D1: the digest after a mend', () => {
 
   test('no commit counts more than a step of rows, and the end is exact, whatever is committed meanwhile', async () => {
     await many();
-    flip('domain', domain);
+    await flip('domain', domain);
     const seen = readers();
     expect(await mendDomain()).toEqual({ how: 'derived' });
     expect(marked(store.engine)).toBeDefined();
@@ -237,7 +237,7 @@ describe('D1: the digest after a mend', () => {
     for (let i = 0; i < 30; i++) {
       await store.ok('deliver', { mails: [mailOf(contentOf(`meanwhile ${i}`), [[1 + (i % 2), 'INBOX']], i % 3 === 0 ? ['x@one.test'] : [])] });
       if (i !== 10) continue;
-      flip('address', { address: 'user7@example.test' });
+      await flip('address', { address: 'user7@example.test' });
       await store.ok('mend', { key: encodeKey('address', { address: 'user7@example.test' }), row: new Uint8Array(0) });
     }
     expect(await counting).toEqual({ how: 'derived' });
@@ -247,7 +247,7 @@ describe('D1: the digest after a mend', () => {
   });
 
   test('a crash before the end forgets nothing: the next start counts', async () => {
-    flip('domain', domain);
+    await flip('domain', domain);
     await mendDomain();
     expect(check(store.engine).problems.map(({ rule }) => rule)).toEqual(['D1', 'row']);
     store = await testStore({ engine: store.engine, document: null });
@@ -257,7 +257,7 @@ describe('D1: the digest after a mend', () => {
   });
 
   test('a row that goes unread, and was damaged, is counted likewise', async () => {
-    flip('info', { blob: store.messages(1, 'INBOX')[1]?.blob ?? 0 });
+    await flip('info', { blob: store.messages(1, 'INBOX')[1]?.blob ?? 0 });
     await store.ok('expunge', { account: 1, mailbox: inbox, uids: [2, 2] });
     expect(marked(store.engine)).toMatchObject({ foundAt: store.world.time });
     await count();
