@@ -492,8 +492,9 @@ class Simulation {
     const { random } = this.scheduler;
     const name = random.pick(['effect', 'effect', 'effect', 'outside', 'refused', 'unknown']);
     const soon = random.chance(0.2);
-    const mark = `m${++this.commanded}`;
     await this.at(async ({ world, records }) => {
+      // whoever asks again after a crash of the portal may have given two commands
+      const mark = `m${++this.commanded}`;
       await records.transact((tx) =>
         command(tx, { world }, { organisation: ORGANISATION, site: ID, name, args: { mark }, by: 'me', ...(soon ? { notAfter: world.now() + 3_000 } : {}) }),
       );

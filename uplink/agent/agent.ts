@@ -160,6 +160,14 @@ interface Hands {
 /** `settled`: a result is in the store. */
 function handsOf({ world, store, outside }: AgentSite, settled: () => void): Hands {
   const busy = new Set<string>();
+  const kept = async (command: string, done: { readonly state: 'done' | 'failed'; readonly value: string }): Promise<boolean> => {
+    try {
+      return !isRefusal(await store.ask('settleCommand', { now: world.now(), command, ...done }));
+    } catch (error) {
+      ignoreLost(error);
+      return false;
+    }
+  };
   return {
     busy,
     async take(command, name, args) {
@@ -168,14 +176,10 @@ function handsOf({ world, store, outside }: AgentSite, settled: () => void): Han
         (value) => ({ state: 'done', value }) as const,
         (error: unknown) => ({ state: 'failed', value: (error as Error).message }) as const,
       );
-      try {
-        const kept = await store.ask('settleCommand', { now: world.now(), command, ...done });
-        if (!isRefusal(kept)) settled();
-      } catch (error) {
-        ignoreLost(error); // asked again, it says that nobody can tell
-      } finally {
-        busy.delete(command);
-      }
+      // the session may live on while the store is away or full: nobody would ask again before the next one
+      while (!(await kept(command, done))) await world.sleep(limits.uplinkRetryMs);
+      busy.delete(command);
+      settled();
     },
   };
 }

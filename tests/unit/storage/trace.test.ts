@@ -187,20 +187,20 @@ test.each([
 
 test('damage to what is remembered stops no mail, and is mended', async () => {
   await send(['a@one.test'], 'm1');
-  const damage = (key: Uint8Array): void => {
+  const damage = async (key: Uint8Array): Promise<void> => {
     const found = Uint8Array.from(store.engine.get(key) as Uint8Array);
     found[found.length - 1] = (found[found.length - 1] as number) ^ 1;
-    void store.engine.commit([[key, found]]);
+    await store.engine.commit([[key, found]]);
   };
   const meter = encodeKey('traceMeter', {});
-  damage(meter);
+  await damage(meter);
   const queue = await send(['b@one.test'], 'm2');
   await claim();
   await report(queue, 0, 'delivered');
   expect(kinds('b@one.test')).toEqual([]);
   await store.ok('mend', { key: meter, row: new Uint8Array() });
   expect(getRow(store.engine, 'traceMeter', {})?.first).toBe(1);
-  damage(encodeKey('trace', { trace: 1 }));
+  await damage(encodeKey('trace', { trace: 1 }));
   await send(['c@one.test'], 'm3');
   expect(kinds('c@one.test')).toEqual([['received', 'queued']]);
   await store.ok('mend', { key: encodeKey('trace', { trace: 1 }), row: new Uint8Array() });
