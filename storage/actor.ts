@@ -453,10 +453,12 @@ async function tryBatch(state: State, waiting: readonly Waiting[], reserve = fal
   const answers = waiting.map(({ run }) => batch.command(guarded(run), (answer) => !isRefusal(answer)));
   const notices = batch.notices();
   if (!batch.empty) {
-    if (batch.deferRecount()) mark(batch, state.world.now());
+    const unknown = batch.deferRecount();
+    if (unknown) mark(batch, state.world.now());
     const commit = sealBatch(batch);
     assert(commit > state.commit, 'commits are numbered upwards');
-    const recount = state.recount && { ...state.recount, digest: batch.digestedUntil(state.recount.digest, state.recount.next) };
+    // a row that was mended may have been counted before it was damaged: nobody knows as what
+    const recount = state.recount && (unknown ? begun : { ...state.recount, digest: batch.digestedUntil(state.recount.digest, state.recount.next) });
     try {
       await engine.commit(batch.writes(), { reserve });
     } catch (error) {

@@ -3,7 +3,7 @@
 // meanwhile; that it is to be done is kept in the commit that made it necessary, so that a crash forgets nothing.
 //
 // States: marked (a row of the list of damage, named by the site) → counting: every row below `next` is counted, and each
-// commit corrects what it changes there → the end: one commit writes the digest and takes the mark away. The commit
+// commit corrects what it changes there (one that mends begins it anew) → the end: one commit writes the digest and takes the mark away. The commit
 // point is that last commit; a crash before it begins anew.
 
 import { addRow, coveredFrom, type Digest } from './digest.ts';
