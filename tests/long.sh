@@ -7,7 +7,7 @@
 #   MAILSITE_ONLY=WORDS             of the parts named: only tests with these words in their titles
 #
 # Each part runs in namespaces of its own (network, mounts, processes): every port is free there, nothing leads outside,
-# and nothing is left behind. One line a part; the last line counts them. The output of a part that fails is shown.
+# and nothing is left behind. One line a part; the last line counts them. Of a part that fails it shows what did not pass.
 set -u
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
@@ -110,15 +110,15 @@ run_part() {
     passed=$((passed + 1))
   else
     printf 'FAIL  %-13s %4d s (exit %d)\n' "$name" $((SECONDS - start)) $code
-    tail -n 150 "$log" | sed 's/^/      /'
-    failed=$((failed + 1))
+    grep -v '✓' "$log" | tail -n 150 | sed 's/^/      /'
+    failed=$((failed + 1)) names+=" $name"
   fi
   [ ! -e "$log.report" ] || cat "$log.report" # what it measured
 }
 
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
-passed=0 failed=0
+passed=0 failed=0 names=
 install_packages
 for root in bare booted; do bash tests/container/root.sh $root || fail "the Debian root '$root' could not be made"; done
 for row in "${parts[@]}"; do
@@ -128,5 +128,6 @@ for row in "${parts[@]}"; do
   run_part "$name" "$file" $settings
 done
 echo "took $((SECONDS / 60)) min $((SECONDS % 60)) s"
+[ $failed = 0 ] || echo "failed:$names"
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

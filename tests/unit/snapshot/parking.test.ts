@@ -22,7 +22,12 @@ import { Shelf } from './shelf.ts';
 const hour = 3_600_000;
 
 /** Timers that run when the test says so, and the clock with them. */
-function turned(world: TestWorld): { world: TestWorld; until(done: () => boolean | Promise<boolean>, mostMs: number): Promise<number> } {
+function turned(world: TestWorld): {
+  world: TestWorld;
+  until(done: () => boolean | Promise<boolean>, mostMs: number): Promise<number>;
+  crashed(error: unknown): void;
+} {
+  let crash: { error: unknown } | null = null;
   const timers: { at: number; step: () => void }[] = [];
   const after: TestWorld['after'] = (ms, step) => {
     const timer = { at: world.time + ms, step };
@@ -33,11 +38,11 @@ function turned(world: TestWorld): { world: TestWorld; until(done: () => boolean
       },
     };
   };
-  let told = 0;
-  // what was told has work to follow, and octets are packed beside the clock
+  // parking and the round wait for one timer each: with fewer, one of them is at work, for which the clock stands still
   const settle = async (): Promise<void> => {
-    for (let i = 0; i < 5; i++) await new Promise((done) => setImmediate(done));
-    for (; told < world.logged.length; told = world.logged.length) await Bun.sleep(50);
+    do await new Promise((done) => setImmediate(done));
+    while (timers.length < 2 && crash === null);
+    if (crash !== null) throw crash.error;
   };
   return {
     world: Object.assign(world, { after, sleep: (ms: number) => new Promise<void>((done) => void after(ms, done)) }),
@@ -46,14 +51,14 @@ function turned(world: TestWorld): { world: TestWorld; until(done: () => boolean
       for (await settle(); !(await done()); await settle()) {
         if (world.time - began > mostMs) throw new Error(`not in ${mostMs / hour} h`);
         timers.sort((a, b) => a.at - b.at);
-        const next = timers.shift();
-        if (next === undefined) await Bun.sleep(1);
-        else {
-          world.time = Math.max(world.time, next.at);
-          next.step();
-        }
+        const next = timers.shift() as (typeof timers)[number];
+        world.time = Math.max(world.time, next.at);
+        next.step();
       }
       return world.time - began;
+    },
+    crashed(error) {
+      crash = { error };
     },
   };
 }
@@ -63,18 +68,17 @@ async function parked(everySeconds: number) {
   const store = await testStore({ document: documentOf({ snapshots: { to: '/parked', everySeconds, s3: null } }) });
   await store.ok('makeKeys', await keysFor(store.world, undefined));
   for (let i = 0; i < 30; i++) await store.ok('deliver', { mails: [mailOf(contentOf(`mail ${i}`, 60_000), [[1, 'INBOX']])] });
-  const { world, until } = turned(store.world);
+  const { world, until, crashed } = turned(store.world);
   const shelf = new Shelf();
   const view = Object.assign(Object.create(store.engine), { snapshot: () => store.engine.snapshot() }) as TestStore['engine'];
-  const crashed = parkForever({ world, store: store.address, view, open: async () => shelf });
-  crashed.catch(() => {});
+  parkForever({ world, store: store.address, view, open: async () => shelf }).catch(crashed);
   const logged = (event: string) => world.logged.filter((row) => row.event === event);
   const good = async (deep = true): Promise<boolean> => {
     const name = (await manifestNames(shelf)).at(-1);
     return name !== undefined && (await verifyPresence(shelf, name, deep, () => {})).problems.length === 0;
   };
-  while (logged('snapshot.parked').length === 0) await Bun.sleep(5);
-  return { store, world, shelf, until, logged, good, crashed };
+  await until(() => logged('snapshot.parked').length > 0, 0);
+  return { store, world, shelf, until, logged, good };
 }
 
 const flip = (shelf: Shelf, name: string): void => {
