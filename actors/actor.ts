@@ -106,7 +106,12 @@ export async function run<C extends Calls, E extends Events, S, A extends readon
   };
 }
 
+/** Says why an actor ended. One that lost its link to another is not at fault: that one says why it went. */
 export function logCrash(world: World, name: string, error: unknown): void {
+  if (error instanceof LinkLost) {
+    world.log('link.lost', { to: name, error: error.message });
+    return;
+  }
   const e = error instanceof Error ? error : new Error(String(error));
   world.log('actor.crash', { actor: name, error: `${e.name}: ${e.message}`, stack: (e.stack ?? '').split('\n').slice(1, 6).join(' | ') });
 }

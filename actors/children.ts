@@ -1,7 +1,7 @@
 // Actors inside a process, and what becomes of the process when one of them crashes: the second level of the tree.
 
 import { dlopen, FFIType } from 'bun:ffi';
-import { LinkLost, logCrash } from './actor.ts';
+import { logCrash } from './actor.ts';
 import { link } from './link.ts';
 import { limits } from './limits.ts';
 import { Supervision, type SupervisionProtocol } from './supervision.ts';
@@ -17,8 +17,6 @@ export function startChild(world: World, row: ChildRow, life: () => Promise<unkn
   let crashes: number[] = [];
   const begin = (): void => {
     life().catch((error: unknown) => {
-      // a session whose store went ends with it, and is no fault of its own
-      if ('forget' in row.onCrash && error instanceof LinkLost) return world.log('link.lost', { to: row.name, error: error.message });
       logCrash(world, row.name, error);
       if ('forget' in row.onCrash) return;
       if ('exit' in row.onCrash) process.exit(1);

@@ -3,7 +3,7 @@
 // (`mailsite check --deep`) before it is removed (STYLE: every test of a server ends so).
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -64,6 +64,7 @@ export interface QueueInfo {
 }
 
 export interface Status {
+  readonly engine: string;
   readonly messages: number;
   readonly queue: readonly QueueInfo[];
   readonly supervisor: { readonly pid: number } | null;
@@ -113,7 +114,9 @@ export class Site {
   /** Starts the supervisor as systemd would, without waiting. */
   launch(): void {
     const log = openSync(join(this.data, '..', 'log'), 'a');
-    this.supervisor = spawn(executable, ['run', '--data', this.data, '--listen', this.address, '--port-offset', String(this.portOffset), ...engineOptions], {
+    const isNew = !existsSync(this.data) || !readdirSync(this.data).some((name) => name.startsWith('mail.'));
+    const argv = ['run', '--data', this.data, '--listen', this.address, '--port-offset', String(this.portOffset), ...(isNew ? engineOptions : [])];
+    this.supervisor = spawn(executable, argv, {
       stdio: ['ignore', log, log],
       cwd: '/',
     });
@@ -146,9 +149,7 @@ export class Site {
 
   /** kill -9 of everything. */
   async kill(): Promise<void> {
-    const pids = this.pids();
-    for (const pid of pids) signal(pid);
-    await until('every process of the site is gone', () => pids.every((pid) => !alive(pid)), 10_000, 5);
+    if (this.supervisorPid !== 0) await killTree(this.supervisorPid);
   }
 
   async check(): Promise<void> {
@@ -224,13 +225,25 @@ export function greeting(host: string, port: number, timeoutMs = 1_000): Promise
   });
 }
 
-export function alive(pid: number): boolean {
+/** One letter, as of `ps`; empty: there is no such process. */
+function stateOf(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) !== 'Z';
+    return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3);
   } catch {
-    return false;
+    return '';
   }
+}
+
+export const alive = (pid: number): boolean => !['', 'Z'].includes(stateOf(pid));
+
+/** kill -9 of a process and all below it, as systemd does: one that it was just about to start is not left behind. */
+export async function killTree(root: number): Promise<void> {
+  signal(root, 'SIGSTOP');
+  await until('it stands still', () => ['', 'Z', 'T', 't'].includes(stateOf(root)), 10_000, 1);
+  const pids = descendants(root);
+  for (const pid of pids) signal(pid);
+  await until('every process of it is gone', () => pids.every((pid) => !alive(pid)), 10_000, 5);
 }
 
 export function signal(pid: number, name: NodeJS.Signals = 'SIGKILL'): void {

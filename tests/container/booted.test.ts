@@ -4,11 +4,12 @@ import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { must, tell, until } from '../clients/programs.ts';
-import { executable, isolated, password, type Status, sampleDocument, temporaryFolder } from '../clients/site.ts';
+import { engine, engineOptions, executable, isolated, password, type Status, sampleDocument, temporaryFolder } from '../clients/site.ts';
 import { Machine } from './machine.ts';
 
 const cache = process.env['MAILSITE_TEST_CACHE'] ?? '/var/cache/mailsite-tests';
 const booted = join(cache, 'booted');
+const named = engineOptions.join(' ');
 
 /** Speaks SMTP and IMAP with nothing but bash, which a bare Debian has. */
 const talk = `
@@ -64,9 +65,11 @@ describe.skipIf(!isolated || !existsSync(join(booted, '.complete')))('a booted D
     until('the service is active', async () => (await machine.run('systemctl is-active mailsite')).stdout.trim() === 'active', 20_000, 100);
 
   test('install: the service runs, enabled, as nobody special', async () => {
+    if (engine !== undefined) await machine.must(`/opt/mailsite/mailsite apply - ${named}`, JSON.stringify(sampleDocument()));
     const ran = await machine.must('/opt/mailsite/mailsite install');
     expect(ran.stdout).not.toBe('');
     await isActive();
+    expect((await status()).engine).toBe(engine ?? 'lmdb');
     expect((await machine.must('systemctl is-enabled mailsite')).stdout.trim()).toBe('enabled');
     const users = await usersOfProcesses();
     expect(users.length).toBeGreaterThan(3);
@@ -139,7 +142,7 @@ dial 143; expect_line '* OK*'; say 'a LOGIN alice@example.test "${password}"'; e
     await machine.must('mailsite snapshot create');
     const { stdout: kit } = await machine.must('mailsite snapshot key');
     await machine.must('/opt/mailsite/mailsite uninstall && rm -r /var/lib/mailsite /var/lib/private/mailsite');
-    await machine.must('/opt/mailsite/mailsite snapshot restore --from /var/lib/mailsite-snapshots --key -', kit);
+    await machine.must(`/opt/mailsite/mailsite snapshot restore --from /var/lib/mailsite-snapshots --key - ${named}`, kit);
     await machine.must('/opt/mailsite/mailsite install');
     await deliverOne();
     expect((await status()).messages).toBe(count);
@@ -150,7 +153,7 @@ dial 143; expect_line '* OK*'; say 'a LOGIN alice@example.test "${password}"'; e
     count += messages;
     // and where the service has its empty folder already
     await machine.must('mailsite snapshot create && systemctl stop mailsite && rm -r /var/lib/mailsite/*');
-    await machine.must('mailsite snapshot restore --from /var/lib/mailsite-snapshots --key - && systemctl start mailsite', kit);
+    await machine.must(`mailsite snapshot restore --from /var/lib/mailsite-snapshots --key - ${named} && systemctl start mailsite`, kit);
     await deliverOne();
     expect((await status()).messages).toBe(count);
   });
@@ -162,7 +165,7 @@ dial 143; expect_line '* OK*'; say 'a LOGIN alice@example.test "${password}"'; e
     await machine.must('/opt/mailsite/mailsite uninstall');
     expect((await machine.run('systemctl is-active mailsite')).stdout.trim()).not.toBe('active');
     expect((await machine.run('systemctl cat mailsite')).code).not.toBe(0);
-    expect((await machine.run('ls /var/lib/private/mailsite/ /var/lib/mailsite/')).stdout).toContain('mail.lmdb');
+    expect((await machine.run('ls /var/lib/private/mailsite/ /var/lib/mailsite/')).stdout).toContain(`mail.${engine ?? 'lmdb'}`);
     await machine.must('/opt/mailsite/mailsite install');
     await isActive();
     await deliverOne();

@@ -10,7 +10,7 @@ import { openView } from '../../storage/engines/open.ts';
 import { config } from '../../storage/views.ts';
 import { rng } from '../bench/lib/util.ts';
 import { must, run, sleep, tell, until } from '../clients/programs.ts';
-import { descendants, executable, signal } from '../clients/site.ts';
+import { descendants, executable, killTree, signal } from '../clients/site.ts';
 import { Smtp } from '../bench/lib/conn.ts';
 import { cloud, type Cloud } from '../unit/portal/cloud.ts';
 import { passphrase } from '../unit/portal/house.ts';
@@ -69,9 +69,8 @@ class Unit {
   async end(): Promise<void> {
     if (!this.wanted) return;
     this.wanted = false;
-    for (const pid of this.pids()) signal(pid);
+    if (this.process !== null) await killTree(this.process.pid);
     await this.process?.exited;
-    await sleep(200);
   }
 }
 

@@ -20,12 +20,26 @@ if (kind !== 'memory')
     for (const close of closing.splice(0)) await close();
   });
 
+let committing = 0;
+/** Is a disk at work? Who has a clock of their own lets it stand still meanwhile. */
+export const isCommitting = (): boolean => committing > 0;
+
+function counted<E extends Engine>(engine: E): E {
+  const commit = engine.commit.bind(engine);
+  return Object.assign(engine, {
+    commit(...given: Parameters<Engine['commit']>) {
+      committing++;
+      return commit(...given).finally(() => committing--);
+    },
+  });
+}
+
 /** An empty engine. */
 export async function freshEngine(): Promise<TestEngine> {
   if (kind === 'memory') return memoryEngine();
   if (kind !== 'lmdb' && kind !== 'lsm') throw new Error(`MAILSITE_TEST_ENGINE is ${kind}, not memory, lmdb or lsm`);
   const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'unit-'));
-  const engine = await openEngine(folder, kind);
+  const engine = counted(await openEngine(folder, kind));
   closing.push(async () => {
     await engine.close();
     rmSync(folder, { recursive: true });

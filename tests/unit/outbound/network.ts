@@ -1,6 +1,7 @@
 // A world for tests of what goes out: virtual time, connections in memory, datagrams answered by a function. Guarantees:
 // nothing happens unless a test lets time pass; octets arrive in order; TLS is a mark on both ends.
 
+import { isCommitting } from '../engine.ts';
 import type { LogEvent } from '../../../actors/log.ts';
 import type { Connection, Endpoint, TlsConnectOptions, TlsState, World } from '../../../actors/world.ts';
 
@@ -23,9 +24,12 @@ export interface Logged {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** Turns of the event loop, so that promises and immediates settle. */
+/** Turns of the event loop without a commit, so that promises and immediates settle. */
 export async function settle(turns = 6): Promise<void> {
-  for (let i = 0; i < turns; i++) await new Promise((done) => setImmediate(done));
+  for (let quiet = 0; quiet < turns; quiet++) {
+    await new Promise((done) => setImmediate(done));
+    if (isCommitting()) quiet = -1;
+  }
 }
 
 export class FakeWorld implements World {

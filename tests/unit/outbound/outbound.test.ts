@@ -484,6 +484,26 @@ describe('crashes', () => {
     await h.world.until(() => h.left().length === 0, MINUTE);
   });
 
+  test('Q1: a message that cannot be read, as the store has gone, comes back with its lease; nobody crashed', async () => {
+    const h = await house();
+    const host = sink();
+    h.world.listen('192.0.2.1:25', host.serve);
+    let lost = 0;
+    const view: typeof h.site.view = Object.assign(Object.create(h.site.view), {
+      refresh: () => h.site.view.refresh(),
+      peek: (key: Uint8Array) => {
+        if (host.connections === 1 && lost++ === 0) throw new LinkLost('reads');
+        return h.site.view.peek(key);
+      },
+    });
+    h.startOutbound(siteOf(h.world, h.store, view));
+    await h.submit({});
+    await h.world.until(() => h.left().length === 0, HOUR);
+    expect([lost > 1, host.mails.length]).toEqual([true, 1]);
+    expect(h.world.logged('link.lost')).toMatchObject([{ fields: { to: 'outbound job' } }]);
+    expect(h.world.logged('actor.crash')).toEqual([]);
+  });
+
   test('Q1: died between the 250 and the report: sent again, as SMTP forces', async () => {
     const h = await house();
     const host = sink();

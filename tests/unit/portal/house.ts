@@ -7,7 +7,7 @@ import { setupLink } from '../../../uplink/portal/identity/first.ts';
 import type { KindName } from '../../../uplink/portal/kinds.ts';
 import { type Portal, serveHttp } from '../../../uplink/portal/process.ts';
 import { openRecords, type Transaction } from '../../../uplink/portal/records.ts';
-import { memoryEngine } from '../../../storage/engines/memory.ts';
+import { freshEngine } from '../engine.ts';
 import { type TestWorld, testStore } from '../storage/fixture.ts';
 
 export const passphrase = 'a horse eats no cucumber';
@@ -61,7 +61,7 @@ afterAll(() => {
 });
 
 export async function house(url?: string): Promise<House> {
-  const engine = memoryEngine();
+  const engine = await freshEngine();
   const store = await testStore({ engine, document: null });
   await store.ok('subscribe', {});
   const { world } = store;

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { limits } from '../../../actors/limits.ts';
-import { memoryEngine } from '../../../storage/engines/memory.ts';
 import { createSnapshot } from '../../../storage/snapshot/create.ts';
 import { keysFor } from '../../../storage/snapshot/keys.ts';
 import { manifestName, manifestNames, readManifest, signManifest } from '../../../storage/snapshot/manifest.ts';
@@ -20,6 +19,7 @@ import { respondObjects } from '../../../uplink/portal/objects.ts';
 import type { Portal } from '../../../uplink/portal/process.ts';
 import { openRecords } from '../../../uplink/portal/records.ts';
 import { pruneSite } from '../../../uplink/portal/timeline.ts';
+import { freshEngine } from '../engine.ts';
 import { contentOf, mailOf, testStore, testWorld } from '../storage/fixture.ts';
 
 const grantKey = 'a key of the portal';
@@ -112,7 +112,7 @@ test('a site parks at its portal, is listed, and comes back out of it', async ()
   const reader = placeFor({ machine: 'm2', may: 'read' });
   const manifest = await readManifest(reader, (await manifestNames(reader)).at(-1) as string);
   const keys = getRow(from.engine, 'lineage', { lineage: manifest.lineage });
-  const engine = memoryEngine();
+  const engine = await freshEngine();
   const restored = await restoreSnapshot(engine, await openSnapshot(reader, manifest, keys?.dataKey as Uint8Array), {
     world: from.world,
     lineage: 'ab',
