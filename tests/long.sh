@@ -62,6 +62,7 @@ waiting=(
   'lsm-postfix    clients/postfix.test.ts    MAILSITE_ENGINE=lsm'
   'uplink         crash/uplink.test.ts'
   'lsm-uplink     crash/uplink.test.ts       MAILSITE_ENGINE=lsm'
+  "lsm-portal     crash/portal.test.ts       MAILSITE_ENGINE=lsm MAILSITE_KILLS=${kills:-10}"
 )
 
 fail() { echo "$1" >&2; echo '0 passed, 1 failed'; exit 1; }

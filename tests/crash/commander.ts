@@ -4,16 +4,16 @@
 
 import { link } from '../../actors/link.ts';
 import { realWorld } from '../../actors/platform.ts';
-import { openView } from '../../storage/engines/open.ts';
 import { Store } from '../../storage/messages.ts';
 import { place } from '../../cli/place.ts';
 import { command } from '../../uplink/portal/command.ts';
 import { openRecords } from '../../uplink/portal/records.ts';
+import { openData } from './data.ts';
 
 const [data = '', organisation = '', ...sites] = process.argv.slice(2);
 process.chdir(data);
 const world = realWorld(() => {});
-const records = openRecords(link(world, place.storeSocket, Store), await openView('.', 'lmdb', place.readSocket));
+const records = openRecords(link(world, place.storeSocket, Store), await openData('.', true));
 for (let n = 0; ; n++) {
   const site = sites[n % sites.length] as string;
   const text = `command ${n}`;

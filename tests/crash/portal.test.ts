@@ -6,15 +6,15 @@
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { openView } from '../../storage/engines/open.ts';
 import { config } from '../../storage/views.ts';
 import { rng } from '../bench/lib/util.ts';
 import { must, run, sleep, tell, until } from '../clients/programs.ts';
-import { descendants, executable, killTree, signal } from '../clients/site.ts';
+import { descendants, engineOptions, executable, killTree, signal } from '../clients/site.ts';
 import { Smtp } from '../bench/lib/conn.ts';
 import { cloud, type Cloud } from '../unit/portal/cloud.ts';
 import { passphrase } from '../unit/portal/house.ts';
 import { temporary } from '../unit/cli/program.ts';
+import { openData } from './data.ts';
 
 const kills = Number(process.env['MAILSITE_KILLS'] ?? 15);
 const seed = Number(process.env['MAILSITE_SEED'] ?? Date.now() % 1_000_000);
@@ -120,7 +120,7 @@ async function send(town: Town, method: string, path: string, body?: unknown): P
 
 async function found(): Promise<Town> {
   const made = cloud(port);
-  const portal = new Unit(['portal', '--data', made.data, '--listen', listen]);
+  const portal = new Unit(['portal', '--data', made.data, '--listen', listen, ...engineOptions]);
   const secret = await until('the link of the first owner', () => /setup#([\w-]{43})\n/.exec(portal.log)?.[1]);
   const owner = { organisation: 'First', name: 'Olga', email: 'olga@example.org', password: passphrase };
   const answer = await made.ask('POST', '/setup', null, { token: secret, ...owner });
@@ -139,7 +139,7 @@ async function join1(town: Town, n: number): Promise<Joined> {
   await ask('POST', `${path}/accounts`, town.cookie, { address: `ann@${domain}`, password: passphrase });
   // its mail waits for ever: there is no resolver behind it
   await ask('POST', `${path}/aliases`, town.cookie, { address: `out@${domain}`, to: ['x@elsewhere.test'] });
-  const joined = JSON.parse((await must([executable, 'join', made.body.claim.text, '--data', data, '--json'])).stdout);
+  const joined = JSON.parse((await must([executable, 'join', made.body.claim.text, '--data', data, '--json', ...engineOptions])).stdout);
   const kit = join(temporary(), 'kit');
   writeFileSync(kit, joined.kit);
   return { id, path, domain, data, kit, offset, unit: runs(data, offset), accepted: new Map() };
@@ -341,6 +341,7 @@ test(`U2 C1: ${kills} times kill -9 of a portal and its sites, and an older copy
   await settled(town, sites);
   await compare(town, sites, load);
   for (const site of sites) expect(site.accepted.size, 'edits that were answered').toBeGreaterThan(kills);
+  for (const given of [load.given, load.actions]) expect(given.length, 'commands that were given').toBeGreaterThan(kills);
   const parked = await Promise.all(sites.map((site) => parkedIsWhole(town, site)));
   const edits = sites.map((site) => site.accepted.size);
   tell(`  edits ${edits.join(' + ')}, commands ${load.given.length} + ${load.actions.length}, snapshots parked ${parked.join(' + ')}`);
@@ -351,7 +352,7 @@ test(`U2 C1: ${kills} times kill -9 of a portal and its sites, and an older copy
   for (const unit of [town.portal, ...sites.map((s) => s.unit)]) expect(unit.crashes).toEqual([]);
   for (const data of [town.cloud.data, ...sites.map((s) => s.data)]) await isWhole(data);
   for (const site of sites) {
-    const view = await openView(site.data, 'lmdb', '');
+    const view = await openData(site.data, false);
     const aliases = new Set(config(view)?.document.aliases.map(({ address }) => address));
     expect(
       [...site.accepted.keys()].filter((address) => !aliases.has(address)),
@@ -381,7 +382,7 @@ async function olderPortal(town: Town, sites: readonly Joined[]): Promise<void> 
   const eventsThen = await Promise.all(sites.map((s) => eventsOf(town, s)));
   await town.portal.end();
   const restored = temporary();
-  await must([executable, 'snapshot', 'restore', '--from', snapshots, '--data', restored, '--key', kit], { timeoutMs: 120_000 });
+  await must([executable, 'snapshot', 'restore', '--from', snapshots, '--data', restored, '--key', kit, ...engineOptions], { timeoutMs: 120_000 });
   town.portal = new Unit(['portal', '--data', restored, '--listen', listen, '--objects', join(data, 'objects')]);
   // its records are those of a site that is online and runs an older rev: what changes them is the site's coming back
   for (const [i, site] of sites.entries())
