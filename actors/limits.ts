@@ -69,6 +69,8 @@ export const limits = {
   snapshotObject: 8 * MiB,
   /** Objects on their way to the place at the same time. */
   snapshotInFlight: 4,
+  /** Octets of its disk that a folder leaves to mail, which may be on the same one: what is parked without anybody asking stops before. */
+  placeLeaves: 256 * MiB,
   /** Octets that one of the 36 looks a day of the round reads from a bucket. */
   placeLookOctets: 64 * MiB,
   /** Octets of a snapshot that is built up in memory, to be verified away from any site. */

@@ -3,7 +3,7 @@
 // files are 0600 and directories 0700.
 
 import type { Dirent } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { limits } from '../../actors/limits.ts';
 import { assertName, isName } from './name.ts';
@@ -11,7 +11,7 @@ import { type Place, PlaceError, type PlaceOptions, type Stored } from './place.
 
 const temporary = '.put-';
 
-export async function openFolder(path: string, { world, create = true }: PlaceOptions): Promise<Place> {
+export async function openFolder(path: string, { world, create = true, leaves = 0 }: PlaceOptions): Promise<Place> {
   const root = resolve(path);
   const fail = (error: unknown): PlaceError => explain(root, error);
   const found = await orNull(stat(root)).catch((error) => Promise.reject(fail(error)));
@@ -53,6 +53,7 @@ export async function openFolder(path: string, { world, create = true }: PlaceOp
       const folder = dirname(path);
       try {
         await prepare(folder);
+        await assertRoom(folder, octets.length, leaves);
         await writeWhole(path, join(folder, `${temporary}${Buffer.from(world.random(12)).toString('hex')}`), octets).catch(async (error) => {
           ready.clear(); // a folder may have gone under us: the next put looks again
           throw error;
@@ -132,6 +133,13 @@ async function removeStale(path: string, nowMs: number): Promise<void> {
   const stats = await orNull(stat(path));
   if (stats === null || nowMs - stats.mtimeMs < limits.placeLeftoverMs) return;
   await unlink(path).catch(() => {}); // it is invisible anyway: a reader without the right to remove it still reads
+}
+
+async function assertRoom(folder: string, octets: number, leaves: number): Promise<void> {
+  if (leaves === 0) return;
+  const { bavail, bsize } = await statfs(folder);
+  if (bavail * bsize - octets >= leaves) return;
+  throw new PlaceError(`${folder}: the last ${leaves >> 20} MiB of its disk are left to mail: free some room, or name another place`);
 }
 
 async function makeRoot(root: string): Promise<void> {

@@ -163,15 +163,21 @@ async function lookInTurn(world: World, shared: Shared): Promise<never> {
 
 async function parkNext(site: Parked, name: string, open: () => Promise<Place>, last: At | null, shared: Shared): Promise<At> {
   const at = last?.parking === name ? last : { parking: name, place: await open(), last: null, prunedMs: null };
-  const parked = await parkOnce(site, at.place, at.last, shared.rotten);
   const now = site.world.monotonicMs();
   const due = at.prunedMs === null || now - at.prunedMs > pruneEveryMs;
+  // first, as it makes room
   if (due && !at.place.keepsItself) await pruneOnce(site, at.place);
-  // once an hour the next one looks whether all that it builds on is there still
-  return { ...at, last: due ? null : parked, prunedMs: due ? now : at.prunedMs };
+  // once an hour it looks whether all that it builds on is there still
+  const parked = await parkOnce(site, at.place, due ? null : at.last, shared.rotten);
+  return { ...at, last: parked, prunedMs: due ? now : at.prunedMs };
 }
 
-export const optionsOf = (world: World, { s3 }: Parking) => ({ world, create: true, ...(s3 === null ? {} : { s3 }) });
+export const optionsOf = (world: World, { s3 }: Parking) => ({
+  world,
+  create: true,
+  leaves: limits.placeLeaves,
+  ...(s3 === null ? {} : { s3 }),
+});
 
 /** A snapshot older than that may have been pruned: others put newer ones there. Well below a day (prune.ts). */
 const trustedMs = 12 * 3_600_000;

@@ -35,6 +35,8 @@ export interface PlaceOptions {
   readonly world: Pick<World, 'now' | 'after' | 'sleep' | 'random'>;
   /** false: the place must be there already, as for reading. Default: it is made by the first `put`. */
   readonly create?: boolean;
+  /** Of a folder: octets that stay free on its disk; a put which would take them is refused. Default: 0. */
+  readonly leaves?: number;
   /** For a bucket; what is absent or empty comes from the environment. */
   readonly s3?: S3Access | null;
   readonly environment?: Readonly<Record<string, string | undefined>>;

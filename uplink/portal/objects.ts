@@ -15,7 +15,7 @@ import { noteManifest } from './timeline.ts';
 
 /** Where the objects of one site are. */
 export function placeOf({ objects, world }: Portal, site: string): Promise<Place> {
-  return openPlace(`${objects.replace(/\/+$/, '')}/${site}`, { world });
+  return openPlace(`${objects.replace(/\/+$/, '')}/${site}`, { world, leaves: limits.placeLeaves });
 }
 
 const refusal = (status: number, detail: string): Response => Response.json({ detail }, { status });

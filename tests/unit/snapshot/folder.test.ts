@@ -1,6 +1,6 @@
 // A place that is a folder: atomic, durable, closed to others, and clean after a crash.
 
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -50,6 +50,17 @@ test('what a crash left is invisible, and goes when it is an hour old: by a list
   expect(await names(place)).toEqual(['objects/cd/x']);
   expect([existsSync(young), existsSync(stale), existsSync(foreign)]).toEqual([true, false, true]);
   expect(readdirSync(join(folder, 'objects/cd'))).toEqual(['x']);
+  rmSync(folder, { recursive: true });
+});
+
+test('a put that would leave too little of the disk is refused, and leaves nothing', async () => {
+  const folder = fresh();
+  const { bavail, bsize } = statfsSync(folder);
+  const most = bavail * bsize;
+  const place = (leaves: number) => openPlace(folder, { world, leaves });
+  await (await place(most / 2)).put('a', octetsOf('x'));
+  await expect((await place(most * 2)).put('b', octetsOf('x'))).rejects.toThrow(/of its disk are left to mail/);
+  expect(readdirSync(folder)).toEqual(['a']);
   rmSync(folder, { recursive: true });
 });
 

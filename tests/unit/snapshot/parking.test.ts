@@ -13,7 +13,7 @@ import { type Manifest, manifestName, manifestNames, objectName } from '../../..
 import { lastGoodParked, parkForever } from '../../../storage/snapshot/parking.ts';
 import { listed } from '../../../storage/scrub.ts';
 import { explain } from '../../../storage/snapshot/folder.ts';
-import { openPlace, type Place } from '../../../storage/snapshot/place.ts';
+import { openPlace, type Place, PlaceError } from '../../../storage/snapshot/place.ts';
 import { lookOver } from '../../../storage/snapshot/round.ts';
 import { verifyPresence } from '../../../storage/snapshot/verify.ts';
 import { contentOf, documentOf, mailOf, type TestStore, type TestWorld, testStore } from '../storage/fixture.ts';
@@ -98,6 +98,32 @@ test('an object that went is missed within the hour, though no mail comes, and i
   expect(logged('snapshot.notGood')).toMatchObject([{ fields: { to: 'shelf', goodCommit: null } }]);
   expect(logged('snapshot.healed')).toMatchObject([{ fields: { objects: 1 } }]);
   expect(logged('snapshot.failed')).toEqual([]);
+});
+
+test('while nothing more can be put, old snapshots go by age all the same: room is made by it', async () => {
+  const { store, shelf, until, logged, world } = await parked(60);
+  const pass = (ms: number) => {
+    const then = world.time + ms;
+    return until(() => world.time >= then, 2 * ms);
+  };
+  for (let i = 0; i < 18; i++) {
+    await store.ok('deliver', { mails: [mailOf(contentOf(`later ${i}`, 1_000), [[1, 'INBOX']])] });
+    await pass(hour / 6);
+  }
+  const { put } = shelf;
+  shelf.put = async () => {
+    throw new PlaceError('shelf: full');
+  };
+  const before = (await manifestNames(shelf)).length;
+  expect(before).toBeGreaterThan(15);
+  await store.ok('deliver', { mails: [mailOf(contentOf('one more', 1_000), [[1, 'INBOX']])] });
+  await pass(28 * hour);
+  expect(logged('snapshot.failed').length).toBeGreaterThan(0);
+  const left = (await manifestNames(shelf)).length;
+  expect(left).toBeLessThan(before / 2);
+  shelf.put = put;
+  const done = logged('snapshot.parked').length;
+  await until(() => logged('snapshot.parked').length > done, 2 * hour);
 });
 
 test('status learns which is the last good one', async () => {
