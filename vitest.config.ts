@@ -1,5 +1,5 @@
-// Tests by what they need. `unit` is `npm test`: this checkout and the executable it builds. `long` is tests/long.sh:
-// root, Debian packages, containers, time.
+// Tests by what they need. `unit` and `sim` are `npm test` (tests/short.sh): this checkout and the executable it builds. `long` is
+// tests/long.sh: root, Debian packages, containers, time.
 
 import { defineConfig } from 'vitest/config';
 
@@ -11,7 +11,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     projects: [
-      { extends: true, test: { name: 'unit', include: ['tests/{unit,contract,fuzz,sim,law,golden,dialogs,upgrade}/**/*.test.ts'] } },
+      { extends: true, test: { name: 'unit', include: ['tests/{unit,contract,fuzz,law,golden,dialogs,upgrade}/**/*.test.ts'] } },
+      { extends: true, test: { name: 'sim', include: ['tests/sim/**/*.test.ts'] } },
       {
         extends: true,
         test: {
