@@ -1,7 +1,7 @@
 // The frame around every screen behind the sign-in: where one is on the left (on a phone: behind a button), the screen on the right.
 
-import { Dialog } from '@base-ui/react/dialog';
 import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from 'react';
+import { onProve } from './api.ts';
 import { setTheme, useTheme } from './appearance.ts';
 import { after } from './clock.ts';
 import type { Membership, Session, Site } from './contract.ts';
@@ -9,7 +9,6 @@ import { text } from './language.ts';
 import { type Place, placesOfOrg, placesOfSite } from './navigation.ts';
 import { Icon, Mark } from './parts/icon.tsx';
 import { MenuButton } from './parts/menubutton.tsx';
-import { Prove } from './parts/prove.tsx';
 import { State, toneOf } from './parts/state.tsx';
 import { useList } from './resource.ts';
 import { go, Link, useWhere } from './router.tsx';
@@ -17,12 +16,19 @@ import { orgPath, screenOf, useVisitor } from './session.ts';
 
 const loadPalette = () => import('./palette.tsx');
 const Palette = lazy(async () => ({ default: (await loadPalette()).Palette }));
+const loadDrawer = () => import('./parts/drawer.tsx');
+const Drawer = lazy(async () => ({ default: (await loadDrawer()).Drawer }));
+const Prove = lazy(async () => ({ default: (await import('./parts/prove.tsx')).Prove }));
 const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent);
 
 export function Shell({ children, onSignOut }: { readonly children: ReactNode; readonly onSignOut: () => void }): ReactNode {
   const { member } = useVisitor();
   const [palette, setPalette] = useState(false);
   const [drawer, setDrawer] = useState(false);
+  const drawn = useRef(false);
+  drawn.current ||= drawer; // once it was wanted it stays, so that it goes away as it came
+  const [proving, setProving] = useState<((proved: boolean) => void) | null>(null);
+  useEffect(() => onProve(() => new Promise((done) => setProving(() => done))), []);
   const main = useRef<HTMLElement>(null);
   const { path } = useWhere();
   const sites = useList<Site>(orgPath(member.id, 'sites')).value?.items ?? [];
@@ -43,17 +49,18 @@ export function Shell({ children, onSignOut }: { readonly children: ReactNode; r
       </a>
       <aside className="side">{side}</aside>
       <header className="topbar">
-        <Dialog.Root open={drawer} onOpenChange={setDrawer}>
-          <Dialog.Trigger className="iconbutton" aria-label={text.nav.open}>
-            <Icon name="menu" />
-          </Dialog.Trigger>
-          <Dialog.Portal>
-            <Dialog.Backdrop className="backdrop" />
-            <Dialog.Popup className="drawer" aria-label={text.nav.label}>
-              {side}
-            </Dialog.Popup>
-          </Dialog.Portal>
-        </Dialog.Root>
+        <button
+          type="button"
+          className="iconbutton"
+          aria-label={text.nav.open}
+          aria-haspopup="dialog"
+          aria-expanded={drawer}
+          onPointerEnter={() => void loadDrawer()}
+          onFocus={() => void loadDrawer()}
+          onClick={() => setDrawer(true)}
+        >
+          <Icon name="menu" />
+        </button>
         <Link to={screenOf(member.id)} className="topbar-name">
           <Mark />
           {member.name}
@@ -65,7 +72,23 @@ export function Shell({ children, onSignOut }: { readonly children: ReactNode; r
       <main id="main" className="main" ref={main} tabIndex={-1}>
         {children}
       </main>
-      <Prove />
+      {drawn.current && (
+        <Suspense fallback={null}>
+          <Drawer label={text.nav.label} open={drawer} onClose={() => setDrawer(false)}>
+            {side}
+          </Drawer>
+        </Suspense>
+      )}
+      {proving !== null && (
+        <Suspense fallback={null}>
+          <Prove
+            onEnd={(proved) => {
+              proving(proved);
+              setProving(null);
+            }}
+          />
+        </Suspense>
+      )}
       {palette && (
         <Suspense fallback={null}>
           <Palette sites={sites} onClose={() => setPalette(false)} onSignOut={onSignOut} />

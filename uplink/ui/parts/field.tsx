@@ -1,6 +1,5 @@
 // What one fills in. Each field has a label that is always there, a hint where it helps, and an error that says what to change.
 
-import { Switch } from '@base-ui/react/switch';
 import { type InputHTMLAttributes, type ReactNode, useId, useState } from 'react';
 import { text } from '../language.ts';
 import { Help, type Term } from './help.tsx';
@@ -143,45 +142,5 @@ export function AreaField({ label, hint, error, term, value, onValue, rows = 4, 
         />
       )}
     </Field>
-  );
-}
-/** On or off, at once. */
-export function SwitchField({
-  label,
-  hint,
-  checked,
-  onChecked,
-  disabled,
-}: {
-  label: string;
-  hint?: string;
-  checked: boolean;
-  onChecked: (on: boolean) => void;
-  disabled?: boolean;
-}): ReactNode {
-  const id = useId();
-  return (
-    <div className="switchfield">
-      <div>
-        <div className="switch-label" id={`${id}-label`}>
-          {label}
-        </div>
-        {hint !== undefined && (
-          <p className="field-hint" id={`${id}-hint`}>
-            {hint}
-          </p>
-        )}
-      </div>
-      <Switch.Root
-        className="switch"
-        checked={checked}
-        onCheckedChange={onChecked}
-        disabled={disabled ?? false}
-        aria-labelledby={`${id}-label`}
-        aria-describedby={hint === undefined ? undefined : `${id}-hint`}
-      >
-        <Switch.Thumb className="switch-thumb" />
-      </Switch.Root>
-    </div>
   );
 }
