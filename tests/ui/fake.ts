@@ -41,11 +41,14 @@ export function startFake(port = 0): FakePortal {
   const tell = (id: string): void => watchers.forEach((run) => run(id));
 
   const session = (): Session => ({
-    person: { id: 'p1', name: 'Mara Jensen', email: 'mara@linden.example', totp, passkeys: 1 },
+    person: { id: 'p1', name: 'Mara Jensen', email: 'mara@linden.example', totp, passkeys: 1, recoveryCodes: totp ? 8 : 0 },
     organisations: [
       { id: 'linden-trust', name: 'Linden Trust', role: role ?? 'owner', domains: role === 'domain admin' ? ['garden.linden.example'] : [] },
       { id: 'other', name: 'Rowing club', role: 'read-only', domains: [] },
     ],
+    strong: totp,
+    expiresAt: Date.now() + 8.64e7,
+    reauthAt: Date.now(),
   });
   const find = (id: string): SiteData | undefined => sites.find((data) => data.site.id === id);
   const change = (id: string, part: Partial<Site>): void => {

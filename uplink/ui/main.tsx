@@ -7,6 +7,8 @@ import { createRoot } from 'react-dom/client';
 import { ask, onSignedOut } from './api.ts';
 import type { Session } from './contract.ts';
 import { text } from './language.ts';
+import { Button } from './parts/button.tsx';
+import { EntryBox } from './parts/entry.tsx';
 import { Loading, TroubleNotice } from './parts/page.tsx';
 import { forgetAll } from './resource.ts';
 import { go, Redirect, type Route, Routes, useParam, useWhere } from './router.tsx';
@@ -63,12 +65,9 @@ function App(): ReactNode {
 
 function Outside({ trouble, onRetry }: { readonly trouble: NonNullable<Awaited<ReturnType<typeof ask>>['trouble']>; readonly onRetry: () => void }): ReactNode {
   return (
-    <main className="entry">
-      <div className="entry-box">
-        <h1>mailsite</h1>
-        <TroubleNotice trouble={trouble} onRetry={onRetry} />
-      </div>
-    </main>
+    <EntryBox title="mailsite">
+      <TroubleNotice trouble={trouble} onRetry={onRetry} />
+    </EntryBox>
   );
 }
 
@@ -110,15 +109,11 @@ function InOrganisation({ session, onSignOut }: InsideProps): ReactNode {
 }
 function Nowhere({ onSignOut }: { readonly onSignOut: () => void }): ReactNode {
   return (
-    <main className="entry">
-      <div className="entry-box">
-        <h1>{text.nowhere.title}</h1>
-        <p>{text.nowhere.next}</p>
-        <button type="button" className="button button-plain" onClick={onSignOut}>
-          {text.nav.signOut}
-        </button>
+    <EntryBox title={text.nowhere.title} lead={text.nowhere.next}>
+      <div className="actions">
+        <Button onPress={onSignOut}>{text.nav.signOut}</Button>
       </div>
-    </main>
+    </EntryBox>
   );
 }
 

@@ -75,7 +75,7 @@ export function useEdit(): (asked: {
     const { value, trouble } = await ask<Edited>(path, asked);
     if (trouble?.status === 412) refresh(orgPath(member.id, 'sites', site.id)); // what was not changed by others stays as it was typed
     if (trouble !== undefined) return trouble;
-    if (value?.wantedRev !== undefined) track({ org: member.id, site: site.id, rev: value.wantedRev, what });
+    if (value !== undefined) track({ org: member.id, site: site.id, rev: value.wantedRev, what });
     refresh(orgPath(member.id, 'sites', site.id));
     return undefined;
   };

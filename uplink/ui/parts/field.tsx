@@ -1,6 +1,7 @@
 // What one fills in. Each field has a label that is always there, a hint where it helps, and an error that says what to change.
 
 import { type InputHTMLAttributes, type ReactNode, useId, useState } from 'react';
+import type { Role } from '../contract.ts';
 import { text } from '../language.ts';
 import { Help, type Term } from './help.tsx';
 
@@ -94,6 +95,10 @@ export function PasswordField({ label, hint, error, value, onValue, ...native }:
     </Field>
   );
 }
+/** One that is chosen here, and kept by the program that remembers passwords. */
+export function NewPasswordField(props: Pick<TextProps, 'label' | 'hint' | 'error' | 'value' | 'onValue' | 'required' | 'autoFocus'>): ReactNode {
+  return <PasswordField hint={text.form.passwordHint} {...props} autoComplete="new-password" minLength={12} />;
+}
 interface ChoiceProps<T extends string> extends FieldProps {
   readonly value: T;
   readonly onValue: (value: T) => void;
@@ -143,4 +148,10 @@ export function AreaField({ label, hint, error, term, value, onValue, rows = 4, 
       )}
     </Field>
   );
+}
+type RoleProps = Pick<ChoiceProps<Role>, 'value' | 'onValue'> & { readonly roles: readonly Role[] };
+/** Who may what, with what it means below. */
+export function RoleField({ roles, value, onValue }: RoleProps): ReactNode {
+  const options = roles.map((role) => ({ value: role, label: text.roles[role].name }));
+  return <ChoiceField<Role> label={text.members.role} hint={text.roles[value].about} value={value} onValue={onValue} options={options} />;
 }

@@ -3,12 +3,13 @@
 import { type ReactNode, useEffect, useState } from 'react';
 import { ask } from '../api.ts';
 import { ahead, after, now } from '../clock.ts';
-import type { Claim, Site } from '../contract.ts';
+import type { AnswerOf, Claim } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button, LinkButton } from '../parts/button.tsx';
 import { CopyLine } from '../parts/copy.tsx';
 import { TextField } from '../parts/field.tsx';
 import { Icon } from '../parts/icon.tsx';
+import { Form } from '../parts/form.tsx';
 import { Notice, Page, Section, TroubleNotice } from '../parts/page.tsx';
 import { refresh } from '../resource.ts';
 import { go } from '../router.tsx';
@@ -21,7 +22,10 @@ export function NewSite(): ReactNode {
   const { member } = useVisitor();
   const [name, setName] = useState('');
   const work = useWork(async () => {
-    const { value, trouble } = await ask<{ site: Site; claim: Claim }>(orgPath(member.id, 'sites'), { method: 'POST', body: { name: name.trim() } });
+    const { value, trouble } = await ask<AnswerOf<'POST /organisations/{org}/sites'>>(orgPath(member.id, 'sites'), {
+      method: 'POST',
+      body: { name: name.trim() },
+    });
     if (value === undefined) return trouble;
     claims.set(value.site.id, value.claim);
     refresh(orgPath(member.id, 'sites'));
@@ -30,13 +34,7 @@ export function NewSite(): ReactNode {
   });
   return (
     <Page title={text.newSite.title} lead={text.newSite.lead} back={{ to: screenOf(member.id), label: text.nav.sites }} narrow>
-      <form
-        className="form"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void work.start();
-        }}
-      >
+      <Form work={work} verb={text.newSite.verb}>
         <TextField
           label={text.newSite.name}
           hint={text.newSite.nameHint}
@@ -47,13 +45,7 @@ export function NewSite(): ReactNode {
           required
           autoFocus
         />
-        <TroubleNotice trouble={work.trouble} />
-        <div className="actions">
-          <Button look="primary" submit busy={work.busy}>
-            {text.newSite.verb}
-          </Button>
-        </div>
-      </form>
+      </Form>
     </Page>
   );
 }
@@ -64,7 +56,7 @@ export function Waiting(): ReactNode {
   const allowed = useMay()('site.add');
   const [claim, setClaim] = useState<Claim | undefined>(() => claims.get(site.id));
   const work = useWork(async () => {
-    const { value, trouble } = await ask<{ claim: Claim }>(api('claims'), { method: 'POST' });
+    const { value, trouble } = await ask<AnswerOf<'POST /organisations/{org}/sites/{site}/claims'>>(api('claims'), { method: 'POST' });
     if (value !== undefined) {
       claims.set(site.id, value.claim);
       setClaim(value.claim);

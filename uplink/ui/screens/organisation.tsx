@@ -5,10 +5,10 @@ import { ask } from '../api.ts';
 import { moment } from '../clock.ts';
 import type { AuditRow } from '../contract.ts';
 import { text } from '../language.ts';
-import { Button } from '../parts/button.tsx';
 import { TextField } from '../parts/field.tsx';
+import { Form } from '../parts/form.tsx';
 import { Help } from '../parts/help.tsx';
-import { Await, Empty, Page, Section, TroubleNotice } from '../parts/page.tsx';
+import { Await, Empty, Page, Section } from '../parts/page.tsx';
 import { SearchBox } from '../parts/searchbox.tsx';
 import { Table } from '../parts/table.tsx';
 import { useList } from '../resource.ts';
@@ -101,21 +101,9 @@ function Own(): ReactNode {
   return (
     <Page title={text.nav.org.organisation} narrow>
       <Section title={text.organisation.name}>
-        <form
-          className="form"
-          onSubmit={(event) => {
-            event.preventDefault();
-            void work.start();
-          }}
-        >
+        <Form work={work} verb={text.form.save} disabled={name.trim() === member.name}>
           <TextField label={text.organisation.label} value={name} onValue={setName} maxLength={100} required />
-          <TroubleNotice trouble={work.trouble} />
-          <div className="actions">
-            <Button look="primary" submit busy={work.busy} disabled={name.trim() === member.name}>
-              {text.form.save}
-            </Button>
-          </div>
-        </form>
+        </Form>
       </Section>
     </Page>
   );
