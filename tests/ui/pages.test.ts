@@ -1,12 +1,15 @@
 // Every page of the web UI in Debian's Chromium: light, dark, and as wide as a phone. Nothing is complained of, axe finds
 // nothing against WCAG 2.2 AA, nothing is wider than its window, and on a phone what is pressed is at least 44 high.
+// MAILSITE_PICTURES=FOLDER: a picture of each.
 
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { axeOf, complaintsOf, looks, openBrowser, openContext } from './browser.ts';
 import { type FakePortal, startFake } from './fake.ts';
 import { pages } from './pages.ts';
 
+const pictures = process.env['MAILSITE_PICTURES'];
 let fake: FakePortal;
 let browser: Browser;
 beforeAll(async () => {
@@ -46,6 +49,7 @@ describe.each(Object.entries(looks))('%s', (name, look) => {
     await page.waitForLoadState('networkidle', { timeout: 1_000 }).catch(() => {}); // a stream is never idle
     await shown.act?.(page);
     await page.waitForTimeout(150);
+    if (pictures !== undefined) await page.screenshot({ path: join(pictures, `${shown.name}-${name}.png`), fullPage: true });
     expect(complaints).toEqual([]);
     expect(await axeOf(page)).toEqual([]);
     expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);

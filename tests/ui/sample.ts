@@ -4,6 +4,7 @@ import type {
   Account,
   Alias,
   AuditRow,
+  Device,
   DnsRow,
   Domain,
   Member,
@@ -423,6 +424,22 @@ export function sampleSites(now: number): SiteData[] {
       }),
     ),
     bare(
+      site(now, 'barn', 'Old barn', {
+        state: 'quarantined',
+        word: 'Two machines say they are this site',
+        host: 'mail.barn.example',
+        lastSeenAt: now - 26 * minute,
+      }),
+    ),
+    bare(
+      site(now, 'quay', 'Quay store', {
+        state: 'superseded',
+        word: 'Another machine took its place',
+        host: 'mail.quay.example',
+        lastSeenAt: now - 9 * day,
+      }),
+    ),
+    bare(
       site(now, 'attic', 'Attic', {
         state: 'waiting',
         word: 'Waiting for its machine',
@@ -442,6 +459,15 @@ export function sampleSites(now: number): SiteData[] {
   ];
 }
 
+export const sampleDevice = (now: number): Device => ({
+  code: 'KTRW-JMXH',
+  host: 'mx2.linden.example',
+  version: '0.1.0',
+  address: '203.0.113.77',
+  askedAt: now - 2 * minute,
+  expiresAt: now + 13 * minute,
+  words: ['babo', 'kufi', 'lazu', 'dire', 'mosa', 'tepi'],
+});
 export const sampleMembers = (now: number): Member[] => [
   { person: 'p1', name: 'Mara Jensen', email: 'mara@linden.example', role: 'owner', domains: [], since: now - 210 * day, strong: true },
   { person: 'p2', name: 'Tomas Novak', email: 'tomas@linden.example', role: 'admin', domains: [], since: now - 120 * day, strong: true },

@@ -33,6 +33,8 @@ type OfOrg<Path extends string> = `GET /organisations/{org}${Path}`;
 type OfSite<Path extends string> = OfOrg<`/sites/{site}${Path}`>;
 export type Site = AnswerOf<OfSite<''>>;
 export type Claim = AnswerOf<'POST /organisations/{org}/sites'>['claim'];
+/** A machine that waits to be taken in. */
+export type Device = AnswerOf<OfOrg<'/devices/{code}'>>;
 export type Invited = AnswerOf<'POST /invitations/show'>;
 export type Member = Item<OfOrg<'/members'>>;
 export type Token = Item<OfOrg<'/tokens'>>;

@@ -23,6 +23,7 @@ const Sites = lazy(async () => ({ default: (await import('./screens/sites.tsx'))
 const NewSite = lazy(async () => ({ default: (await import('./screens/newsite.tsx')).NewSite }));
 const SiteScreens = lazy(async () => ({ default: (await import('./screens/site.tsx')).SiteScreens }));
 const Organisation = lazy(async () => ({ default: (await import('./screens/organisation.tsx')).Organisation }));
+const Device = lazy(async () => ({ default: (await import('./screens/device.tsx')).Device }));
 const Profile = lazy(async () => ({ default: (await import('./screens/profile.tsx')).Profile }));
 
 type Known = Session | 'asking' | 'nobody';
@@ -80,7 +81,10 @@ function Inside({ session, onSignOut }: InsideProps): ReactNode {
   if (home === undefined) return <Nowhere onSignOut={onSignOut} />;
   return (
     <Routes
-      routes={[{ pattern: '/o/:org/*', screen: () => <InOrganisation session={session} onSignOut={onSignOut} /> }]}
+      routes={[
+        { pattern: '/device', screen: () => <Device session={session} /> },
+        { pattern: '/o/:org/*', screen: () => <InOrganisation session={session} onSignOut={onSignOut} /> },
+      ]}
       otherwise={<Redirect to={screenOf(home.id)} />}
     />
   );

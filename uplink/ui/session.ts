@@ -26,6 +26,12 @@ export const orgPath = (org: string, ...parts: string[]): string => at(['organis
 /** Where a screen of an organisation is. */
 export const screenOf = (org: string, ...parts: string[]): string => at(['o', org, ...parts]);
 
+/** The page for a machine that shows a code. */
+export const devicePath = (known: { readonly code?: string; readonly organisation?: string | undefined; readonly site?: string | undefined }): string =>
+  at(['device'], known);
+/** For a machine that is to show one. */
+export const joinCommand = (): string => `mailsite join ${location.origin}`;
+
 interface Seen {
   readonly site: Site;
   /** Of the API: below this site. */

@@ -1,6 +1,6 @@
 // Is my server healthy? The word and why, the facts behind it, what happened last; and the way to the other question.
 
-import { type FormEvent, type ReactNode, useState } from 'react';
+import { type FormEvent, lazy, type ReactNode, useState } from 'react';
 import { ago, count, moment, now, size, span } from '../clock.ts';
 import type { Facts as SiteFacts, List, Overview as OverviewOf, Site, SiteEvent } from '../contract.ts';
 import { text } from '../language.ts';
@@ -14,6 +14,8 @@ import { go, Link } from '../router.tsx';
 import { useMay, useSite } from '../session.ts';
 import { EventLine } from './activity.tsx';
 import { Arrived } from './newsite.tsx';
+
+const WayOut = lazy(async () => ({ default: (await import('./wayout.tsx')).WayOut }));
 
 export function Overview(): ReactNode {
   const { site, api } = useSite();
@@ -34,6 +36,7 @@ export function Overview(): ReactNode {
       actions={<Freshness overview={overview.value} />}
     >
       <Arrived />
+      {(site.state === 'quarantined' || site.state === 'superseded') && <WayOut />}
       <Damage facts={facts} />
       {allowed('trace.see') && <Ask />}
       <Tiles site={site} facts={facts} />
