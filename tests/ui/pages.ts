@@ -106,6 +106,15 @@ export const pages: readonly Shown[] = [
   { name: 'organisation', path: `${org}/organisation` },
   { name: 'profile', path: `${org}/profile` },
   { name: 'totp', path: `${org}/profile`, act: async (page) => page.getByRole('button', { name: 'Set it up' }).click() },
+  {
+    name: 'menu',
+    path: linden,
+    act: async (page) => {
+      const button = page.getByRole('button', { name: 'Open menu' });
+      if (await button.isVisible()) await button.click();
+      await page.getByRole('navigation').waitFor();
+    },
+  },
   { name: 'missing', path: `${org}/sites/nothing` },
   { name: 'not-allowed', path: `${linden}/settings`, as: 'read-only' },
   {
@@ -119,6 +128,9 @@ export const pages: readonly Shown[] = [
   {
     name: 'help',
     path: linden,
-    act: async (page) => page.locator('.tiles .help').first().click(),
+    act: async (page) => {
+      await page.locator('.tiles .help').first().click();
+      await page.getByRole('dialog').waitFor();
+    },
   },
 ];

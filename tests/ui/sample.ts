@@ -512,9 +512,9 @@ export const sampleAudit = (now: number): AuditRow[] =>
       ['session.open', 'mara@linden.example', '', 'password and code'],
       ['alias.add', 'press@linden.example', 'rev 40', 'passkey'],
       ['command.queue.release', 'Linden House', '2 messages', 'passkey'],
-      ['member.role', 'sam@linden.example', 'read-only became helpdesk', 'password and code'],
-      ['token.add', 'Onboarding script', 'admin, 90 days', 'password and code'],
-      ['site.add', 'Attic', '', 'password and code'],
+      ['member.change', 'sam@linden.example', 'read-only became helpdesk', 'password and code'],
+      ['token.create', 'Onboarding script', 'admin, 90 days', 'password and code'],
+      ['site.create', 'Attic', '', 'password and code'],
     ] as const
   ).map(([action, target, detail, auth], i) => ({
     n: 400 - i,

@@ -26,7 +26,7 @@ export function Device({ session }: { readonly session: Session }): ReactNode {
   const code = formed(search.get('code') ?? '');
   if (member === undefined)
     return (
-      <EntryBox title={text.missing.right} lead={text.device.noRight}>
+      <EntryBox title={text.device.notAllowed} lead={text.device.notAllowedNext}>
         <Away />
       </EntryBox>
     );
@@ -212,7 +212,7 @@ function Shown({ machine }: { readonly machine: Machine }): ReactNode {
 function Away(): ReactNode {
   return (
     <div className="actions">
-      <LinkButton to="/">{text.device.sites}</LinkButton>
+      <LinkButton to="/">{text.missing.sites}</LinkButton>
     </div>
   );
 }

@@ -31,8 +31,8 @@ export function Organisation(): ReactNode {
     <Routes
       routes={screens.filter(({ right }) => allowed(right))}
       otherwise={
-        <Page title={text.missing.page} narrow>
-          <p className="lead">{text.missing.pageNext}</p>
+        <Page title={text.missing.page} lead={text.missing.pageNext} narrow>
+          {null}
         </Page>
       }
     />
@@ -49,7 +49,7 @@ function Audit(): ReactNode {
         {({ items }) => {
           const rows = [...items]
             .sort((a, b) => b.n - a.n)
-            .filter((row) => `${row.actor} ${row.action} ${row.target} ${row.detail}`.toLowerCase().includes(filter.toLowerCase()));
+            .filter((row) => `${row.actor} ${row.action} ${actionOf(row)} ${row.target} ${row.detail}`.toLowerCase().includes(filter.toLowerCase()));
           return (
             <>
               <div className="toolbar">
@@ -62,6 +62,12 @@ function Audit(): ReactNode {
       </Await>
     </Page>
   );
+}
+/** In words where there are some for it. */
+function actionOf({ action }: AuditRow): string {
+  const [name = ''] = action.split('.unchanged');
+  const known = (text.audit.actions as Readonly<Record<string, string | undefined>>)[name] ?? name;
+  return name === action ? known : text.audit.unchanged(known);
 }
 function AuditTable({ rows }: { readonly rows: readonly AuditRow[] }): ReactNode {
   return (
@@ -76,7 +82,7 @@ function AuditTable({ rows }: { readonly rows: readonly AuditRow[] }): ReactNode
           cell: (row) => (
             <span className="twoline">
               <span>
-                <code>{row.action}</code> <span className="strong">{row.target}</span>
+                {actionOf(row)} <span className="strong">{row.target}</span>
               </span>
               {row.detail !== '' && <span className="faint clip">{row.detail}</span>}
             </span>

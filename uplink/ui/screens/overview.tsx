@@ -197,7 +197,10 @@ function Running({ site, facts }: { readonly site: Site; readonly facts: SiteFac
           ),
         ],
         [text.overview.parking, facts.parking ?? (site.snapshot.at === null ? text.overview.none : text.overview.here)],
-        [text.overview.seen, site.state === 'online' ? text.overview.connected : site.lastSeenAt === null ? text.overview.never : ago(site.lastSeenAt)],
+        [
+          text.overview.seen,
+          site.state === 'online' ? text.overview.connected : site.lastSeenAt === null ? text.overview.never : text.sites.seen(ago(site.lastSeenAt)),
+        ],
       ]}
     />
   );

@@ -136,9 +136,12 @@ function Behind({ right, children }: { readonly right: Right; readonly children:
 }
 /** For all that is not there. */
 function Gone({ title, next }: { readonly title: string; readonly next: string }): ReactNode {
+  const { member } = useVisitor();
   return (
-    <Page title={title} narrow>
-      <p className="lead">{next}</p>
+    <Page title={title} lead={next} narrow>
+      <div className="actions">
+        <LinkButton to={screenOf(member.id)}>{text.missing.sites}</LinkButton>
+      </div>
     </Page>
   );
 }
