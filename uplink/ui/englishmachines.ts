@@ -76,7 +76,7 @@ export const wayOut = {
   stop: 'Stop mailsite on the other one',
   stopText: 'There: “systemctl disable --now mailsite”. Mail that it took meanwhile stays on its disk.',
   join: 'Run this on the right one, as root',
-  joinText: 'The machine that runs the command is the site from then on. The other one is told so, and takes no mail any more.',
+  joinText: 'The machine that runs the command is the site from then on. The other one hears of it within minutes, and takes no mail any more.',
   watching: 'Waiting for the right machine. This page changes by itself.',
   launch: 'The site can go on from a snapshot, on any machine.',
   toSnapshots: 'Choose a snapshot',

@@ -1,6 +1,6 @@
 // Is my server healthy? The word and why, the facts behind it, what happened last; and the way to the other question.
 
-import { type FormEvent, lazy, type ReactNode, useState } from 'react';
+import { type FormEvent, lazy, type ReactNode, Suspense, useState } from 'react';
 import { ago, count, moment, now, size, span } from '../clock.ts';
 import type { Facts as SiteFacts, List, Overview as OverviewOf, Site, SiteEvent } from '../contract.ts';
 import { text } from '../language.ts';
@@ -36,7 +36,11 @@ export function Overview(): ReactNode {
       actions={<Freshness overview={overview.value} />}
     >
       <Arrived />
-      {(site.state === 'quarantined' || site.state === 'superseded') && <WayOut />}
+      {(site.state === 'quarantined' || site.state === 'superseded') && (
+        <Suspense fallback={null}>
+          <WayOut />
+        </Suspense>
+      )}
       <Damage facts={facts} />
       {allowed('trace.see') && <Ask />}
       <Tiles site={site} facts={facts} />
@@ -141,7 +145,15 @@ function Tiles({ site, facts }: { readonly site: Site; readonly facts: SiteFacts
         label={text.terms.certificate.name}
         term="certificate"
         value={days === null ? '–' : text.time.days(days)}
-        about={facts.certificate?.selfSigned ? text.overview.selfSigned : days !== null && days < 10 ? text.overview.late : text.overview.renewed}
+        about={
+          days === null
+            ? text.overview.noCertificate
+            : facts.certificate?.selfSigned
+              ? text.overview.selfSigned
+              : days !== null && days < 10
+                ? text.overview.late
+                : text.overview.renewed
+        }
         tone={days !== null && days < 10 ? 'warn' : undefined}
       />
       <Tile
@@ -161,11 +173,13 @@ function Tiles({ site, facts }: { readonly site: Site; readonly facts: SiteFacts
 
 function Running({ site, facts }: { readonly site: Site; readonly facts: SiteFacts }): ReactNode {
   const rev =
-    site.runningRev === site.wantedRev
-      ? text.overview.revInForce(site.runningRev)
-      : site.errors.length > 0
-        ? text.overview.revRefused(site.runningRev, site.wantedRev)
-        : text.overview.revComing(site.runningRev, site.wantedRev);
+    site.wantedRev === 0
+      ? text.overview.revNone
+      : site.runningRev === site.wantedRev
+        ? text.overview.revInForce(site.runningRev)
+        : site.errors.length > 0
+          ? text.overview.revRefused(site.runningRev, site.wantedRev)
+          : text.overview.revComing(site.runningRev, site.wantedRev);
   const listeners = facts.listeners ?? [];
   return (
     <Facts
