@@ -98,7 +98,7 @@ test('a machine is taken in by the address that it printed, by the keyboard, aft
   await page.getByRole('heading', { name: 'Boat house' }).waitFor();
   await page.getByText('Your machine has been taken in').waitFor();
   const id = new URL(page.url()).pathname.split('/').at(-1) as string;
-  fake.change(id, { state: 'offline', word: 'Offline: mail goes on, changes wait' });
+  fake.change(id, { state: 'offline', word: 'Joined, not connected yet' });
   await page.getByText('Boat house has joined, and is not connected yet').waitFor();
   fake.change(id, { state: 'online', word: 'All well', version: '0.1.0' });
   await page.getByText('Boat house is here, running mailsite 0.1.0').waitFor();

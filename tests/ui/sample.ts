@@ -343,7 +343,7 @@ const revisions = (now: number): Revision[] =>
     'account jonas@linden.example',
     'alias press@linden.example',
     'domain birch-trees.example',
-    'relay for *',
+    'network, outbound',
     'account ines@linden.example',
     'the whole document',
   ].map((summary, i) => ({

@@ -232,7 +232,7 @@ export const english = {
     dismiss: 'Hide this',
   },
   locked: {
-    title: (since: string, rev: number) => (since === '' ? `Locked, running rev ${rev}.` : `Locked since ${since}, running rev ${rev}.`),
+    title: (since: string, rev: number) => `Locked since ${since}, running rev ${rev}.`,
     next: (rev: number) => `Mail goes on as usual; your edit will be sent as rev ${rev} when the site is back.`,
     waiting: (rev: number) => `Mail goes on as usual; rev ${rev} waits here and will be sent when the site is back.`,
   },
@@ -516,7 +516,18 @@ export const english = {
     what: 'What changed',
     inForce: 'in force',
     coming: 'on its way',
-    back: 'Go back to this',
+    back: 'Go back',
+    backTo: (rev: number) => `to rev ${rev}`,
+    /** Parts of the document, as a revision names them. */
+    parts: {
+      host: 'host name',
+      domains: 'domains',
+      accounts: 'accounts',
+      aliases: 'aliases',
+      outbound: 'outgoing mail',
+      network: 'resolvers',
+      snapshots: 'snapshots',
+    },
     went: (rev: number) => `Went back to rev ${rev}`,
   },
   settings: {

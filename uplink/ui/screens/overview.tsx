@@ -191,12 +191,12 @@ function Running({ site, facts }: { readonly site: Site; readonly facts: SiteFac
           rev,
         ],
         [text.overview.host, <code key="host">{site.host || '–'}</code>],
-        [text.overview.program, `mailsite ${site.version || facts.version || '–'}`],
+        [text.overview.program, site.version || facts.version ? text.fields.version(site.version || (facts.version ?? '')) : '–'],
         [
           <>
             {text.terms.engine.name} <Help term="engine" />
           </>,
-          facts.engine ?? '–',
+          facts.engine?.toUpperCase() ?? '–',
         ],
         [
           text.overview.listens,
