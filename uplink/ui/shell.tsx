@@ -3,11 +3,11 @@
 import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from 'react';
 import { onProve } from './api.ts';
 import { setTheme, useTheme } from './appearance.ts';
-import { after } from './clock.ts';
 import type { Membership, Session, Site } from './contract.ts';
 import { text } from './language.ts';
 import { type Place, placesOfOrg, placesOfSite } from './navigation.ts';
 import { Icon, Mark } from './parts/icon.tsx';
+import { Late } from './parts/late.tsx';
 import { MenuButton } from './parts/menubutton.tsx';
 import { State, toneOf } from './parts/state.tsx';
 import { useList } from './resource.ts';
@@ -25,15 +25,16 @@ export function Shell({ children, onSignOut }: { readonly children: ReactNode; r
   const { member } = useVisitor();
   const [palette, setPalette] = useState(false);
   const [drawer, setDrawer] = useState(false);
-  const drawn = useRef(false);
-  drawn.current ||= drawer; // once it was wanted it stays, so that it goes away as it came
   const [proving, setProving] = useState<((proved: boolean) => void) | null>(null);
   useEffect(() => onProve(() => new Promise((done) => setProving(() => done))), []);
   const main = useRef<HTMLElement>(null);
   const { path } = useWhere();
   const sites = useList<Site>(orgPath(member.id, 'sites')).value?.items ?? [];
   useShortcut(() => setPalette((open) => !open));
-  useEffect(() => after(1_500, () => void loadPalette()), []); // what is typed after the shortcut must find it there
+  useEffect(
+    whenTouched(() => void loadPalette()),
+    [],
+  ); // what is typed after the shortcut must find it there
   const first = useRef(true);
   useEffect(() => {
     if (!first.current) main.current?.focus({ preventScroll: true });
@@ -72,13 +73,11 @@ export function Shell({ children, onSignOut }: { readonly children: ReactNode; r
       <main id="main" className="main" ref={main} tabIndex={-1}>
         {children}
       </main>
-      {drawn.current && (
-        <Suspense fallback={null}>
-          <Drawer label={text.nav.label} open={drawer} onClose={() => setDrawer(false)}>
-            {side}
-          </Drawer>
-        </Suspense>
-      )}
+      <Late wanted={drawer}>
+        <Drawer label={text.nav.label} open={drawer} onClose={() => setDrawer(false)}>
+          {side}
+        </Drawer>
+      </Late>
       {proving !== null && (
         <Suspense fallback={null}>
           <Prove
@@ -97,6 +96,17 @@ export function Shell({ children, onSignOut }: { readonly children: ReactNode; r
     </div>
   );
 }
+
+/** Once somebody moves, presses or touches anything: until then nothing is fetched that nobody sees. */
+const whenTouched = (run: () => void) => (): (() => void) => {
+  const ended = new AbortController();
+  const touched = (): void => {
+    ended.abort();
+    run();
+  };
+  for (const name of ['pointermove', 'pointerdown', 'keydown']) addEventListener(name, touched, { signal: ended.signal, passive: true });
+  return () => ended.abort();
+};
 
 function useShortcut(run: () => void): void {
   const kept = useRef(run);

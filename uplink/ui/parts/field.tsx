@@ -155,3 +155,45 @@ export function RoleField({ roles, value, onValue }: RoleProps): ReactNode {
   const options = roles.map((role) => ({ value: role, label: text.roles[role].name }));
   return <ChoiceField<Role> label={text.members.role} hint={text.roles[value].about} value={value} onValue={onValue} options={options} />;
 }
+/** On or off, at once. */
+export function SwitchField({
+  label,
+  hint,
+  checked,
+  onChecked,
+  disabled,
+}: {
+  label: string;
+  hint?: string;
+  checked: boolean;
+  onChecked: (on: boolean) => void;
+  disabled?: boolean;
+}): ReactNode {
+  const id = useId();
+  return (
+    <div className="switchfield">
+      <div>
+        <div className="switch-label" id={`${id}-label`}>
+          {label}
+        </div>
+        {hint !== undefined && (
+          <p className="field-hint" id={`${id}-hint`}>
+            {hint}
+          </p>
+        )}
+      </div>
+      <button
+        type="button"
+        role="switch"
+        className="switch"
+        aria-checked={checked}
+        disabled={disabled}
+        aria-labelledby={`${id}-label`}
+        aria-describedby={hint === undefined ? undefined : `${id}-hint`}
+        onClick={() => onChecked(!checked)}
+      >
+        <span className="switch-thumb" />
+      </button>
+    </div>
+  );
+}
