@@ -26,9 +26,9 @@ export const events = {
 
 /** What comes with an event, by the name of the field. */
 export const fields = {
-  commit: (n: string) => `commit ${n}`,
-  rev: (n: string) => `rev ${n}`,
-  epoch: (n: string) => `epoch ${n}`,
+  commit: (n: string) => `commit\u00a0${n}`,
+  rev: (n: string) => `rev\u00a0${n}`,
+  epoch: (n: string) => `epoch\u00a0${n}`,
   count: (n: string) => n,
   rows: (n: string) => `${n} rows`,
   backTo: (rev: string) => `back to rev ${rev}`,
