@@ -4,6 +4,7 @@
 #   tests/long.sh [PART ...]        all parts, or those named; the parts lsm-… are others again, on the LSM engine
 #
 #   MAILSITE_KILLS=100              of the parts that kill: so many times each
+#   MAILSITE_CUTS=all               of the part that cuts the network: at each step in every way, not in one
 #   MAILSITE_ONLY=WORDS             of the parts named: only tests with these words in their titles
 #
 # Each part runs in namespaces of its own (network, mounts, processes): every port is free there, nothing leads outside,
@@ -55,6 +56,7 @@ parts=(
   "lsm-kill       crash/kill.test.ts         MAILSITE_ENGINE=lsm MAILSITE_KILLS=${kills:-40}"
   'compact        crash/compact.test.ts'
   'uplink         crash/uplink.test.ts'
+  'park           crash/parting.test.ts'
   'ui             ui'
   'bare           container/bare.test.ts'
   'booted         container/booted.test.ts'
@@ -100,6 +102,7 @@ run_part() {
   shift 2
   local project=long limit=$((900 + 120 * ${MAILSITE_KILLS:-0})) only=()
   [[ $file != unit/* ]] || project=unit
+  [ "${MAILSITE_CUTS:-}" != all ] || limit=3600
   [ -z "${MAILSITE_ONLY:-}" ] || only=(-t "$MAILSITE_ONLY")
   local files
   IFS=, read -ra files <<<"tests/${file//,/,tests/}"
