@@ -41,6 +41,7 @@ export class Relay {
   private counts: (step: string) => boolean = () => false;
   private cutAt: Cut | null = null;
   private down: How | null = null;
+  private cutting: Promise<void> = Promise.resolve();
   private held: { readonly line: Line; readonly to: 'site' | 'portal'; readonly octets: Buffer }[] = [];
   private readonly lines = new Set<Line>();
   private readonly address: Address;
@@ -68,7 +69,8 @@ export class Relay {
   }
 
   /** The network is there again. */
-  mend(): void {
+  async mend(): Promise<void> {
+    await this.cutting;
     const how = this.down;
     this.down = null;
     if (how === 'gone') this.address.mend();
@@ -83,7 +85,7 @@ export class Relay {
     for (const line of this.lines) this.end(line);
   }
 
-  cut(how: How): void {
+  private cut(how: How): void {
     this.down = how;
     if (how === 'gone') this.address.cut();
     for (const line of this.lines) {
@@ -139,10 +141,8 @@ export class Relay {
     if (half > 0) line[to].write(octets.subarray(0, half));
     this.keep(line, to, octets.subarray(half));
     // half of it is on its way until then
-    void sleep(half > 0 ? 30 : 0).then(() => {
-      this.cut(cutAt.how);
-      this.fell = step;
-    });
+    this.cutting = sleep(half > 0 ? 30 : 0).then(() => this.cut(cutAt.how));
+    this.fell = step;
   }
 
   /** What is on its way when the address goes comes through when it is back. */
