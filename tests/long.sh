@@ -35,6 +35,7 @@ parts=(
   'chain          crash/chain.test.ts'
   'snapshot       crash/snapshot.test.ts'
   'full           crash/full.test.ts'
+  'park           crash/parting.test.ts'
   'kill           crash/kill.test.ts'
   "portal         crash/portal.test.ts       MAILSITE_KILLS=${kills:-15}"
   "lmdb-units     $units                     MAILSITE_TEST_ENGINE=lmdb"
@@ -56,7 +57,6 @@ parts=(
   "lsm-kill       crash/kill.test.ts         MAILSITE_ENGINE=lsm MAILSITE_KILLS=${kills:-40}"
   'compact        crash/compact.test.ts'
   'uplink         crash/uplink.test.ts'
-  'park           crash/parting.test.ts'
   'ui             ui'
   'bare           container/bare.test.ts'
   'booted         container/booted.test.ts'
