@@ -7,6 +7,7 @@ import { isolated } from '../clients/site.ts';
 import { rng } from '../bench/lib/util.ts';
 import { executable, temporary } from '../unit/cli/program.ts';
 import { documentWith, freePort, Pair, sleep, until } from '../unit/uplink/pair.ts';
+import { addressOf } from './network.ts';
 
 const kills = Number(process.env['MAILSITE_KILLS'] ?? 25);
 const seed = Number(process.env['MAILSITE_SEED'] ?? Date.now() % 1_000_000);
@@ -70,20 +71,9 @@ test(`U2: kill -9 of portal and site, seed ${seed}`, async () => {
   }
 });
 
-/** The portal has an address of its own, which is there or is not. */
-const net = {
-  run: (...argv: string[]): void => {
-    const done = Bun.spawnSync(['ip', ...argv], { stderr: 'pipe' });
-    if (done.exitCode !== 0) throw new Error(`ip ${argv.join(' ')}: ${done.stderr.toString()}`);
-  },
-  cut: (): void => net.run('addr', 'del', `${address}/32`, 'dev', 'lo'),
-  mend: (): void => net.run('addr', 'add', `${address}/32`, 'dev', 'lo'),
-};
-const address = '10.77.0.1';
-
 test.skipIf(!isolated)('U1 U2: the network is cut at each step', async () => {
-  net.mend();
-  const pair = new Pair(temporary(), { address, portalPort: 8025, offset: 0 });
+  const net = addressOf('10.77.0.1');
+  const pair = new Pair(temporary(), { address: net.ip, portalPort: 8025, offset: 0 });
   const commands = new Map<string, string>();
   try {
     pair.startPortal();
