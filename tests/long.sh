@@ -8,7 +8,7 @@
 #   MAILSITE_ONLY=WORDS             of the parts named: only tests with these words in their titles
 #
 # Each part runs in namespaces of its own (network, mounts, processes): every port is free there, nothing leads outside,
-# and nothing is left behind. Those that mostly wait run beside the others. One line a part; the last line counts them. Of a part that fails it shows what did not pass.
+# and nothing is left behind. There are two rows of parts, one beside the other. One line a part; the last line counts them. Of a part that fails it shows what did not pass.
 set -u
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
@@ -53,12 +53,12 @@ parts=(
   'lsm-full       crash/full.test.ts         MAILSITE_ENGINE=lsm'
   "lsm-kill       crash/kill.test.ts         MAILSITE_ENGINE=lsm MAILSITE_KILLS=${kills:-40}"
   'compact        crash/compact.test.ts'
-  'ui             ui'
   'bare           container/bare.test.ts'
   'booted         container/booted.test.ts'
   'lsm-booted     container/booted.test.ts   MAILSITE_ENGINE=lsm'
 )
-waiting=(
+beside=(
+  'ui             ui'
   'postfix        clients/postfix.test.ts'
   'lsm-postfix    clients/postfix.test.ts    MAILSITE_ENGINE=lsm'
   'uplink         crash/uplink.test.ts'
@@ -140,10 +140,10 @@ trap 'rm -rf "$logs"' EXIT
 touch "$logs/ended"
 install_packages
 for root in bare booted; do bash tests/container/root.sh $root || fail "the Debian root '$root' could not be made"; done
-run_parts "${waiting[@]}" >"$logs/waiting" &
+run_parts "${beside[@]}" >"$logs/beside" &
 run_parts "${parts[@]}"
 wait
-cat "$logs/waiting"
+cat "$logs/beside"
 echo "took $((SECONDS / 60)) min $((SECONDS % 60)) s"
 failed=$(grep -cv '^0 ' "$logs/ended")
 [ "$failed" = 0 ] || echo "failed: $(sed -n '/^0 /!s/^[0-9]* //p' "$logs/ended" | xargs)"

@@ -129,6 +129,7 @@ test('a machine becomes the waiting site from which one came, and no other', asy
   await page.getByLabel('Code').fill('KTRW-JMXH');
   await press('Enter');
   const choice = page.getByLabel('Which site it becomes');
+  await choice.waitFor();
   expect(await choice.locator('option').allTextContents()).toEqual(['A new one', 'Attic']);
   expect(await choice.inputValue()).toBe('attic');
   await page.getByRole('button', { name: 'Take it in' }).click();
