@@ -8,7 +8,8 @@
 #   MAILSITE_ONLY=WORDS             of the parts named: only tests with these words in their titles
 #
 # Each part runs in namespaces of its own (network, mounts, processes): every port is free there, nothing leads outside,
-# and nothing is left behind. There are two rows of parts, one beside the other. One line a part; the last line counts them. Of a part that fails it shows what did not pass.
+# and nothing is left behind. Two rows of parts run one beside the other. One line a part; the last line counts them. Of a part
+# that fails it shows what did not pass.
 set -u
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
