@@ -14,6 +14,7 @@ import { answerMac, askMac, enrolAnswer, macHolds, type EnrolAnswer } from '../u
 import { fingerprintWords, seedFrom, signerOf } from '../uplink/keys.ts';
 import { kitIdentity } from './apply.ts';
 import type { Arguments } from './arguments.ts';
+import { waysOut } from './copy.ts';
 import { Failure, print, printJson, printJsonLine } from './output.ts';
 import { dataDirectory, enterData } from './place.ts';
 import { writeSite } from './site.ts';
@@ -42,16 +43,23 @@ async function take(given: Arguments, identity: string): Promise<number> {
     throw new Failure(`this recovery key is not the one of ${site.data}: nothing was changed`);
   if (identity === '' && before !== undefined && before.portal !== claim.portal && before.state !== 'decommissioned')
     throw new Failure(`${site.data} belongs to the portal ${before.portal}: let it go there, or adopt the other one with mailsite rehome and the recovery kit`);
-  const key = await ensureMachineKey(world);
+  const copy = before?.state === 'restored' ? before : null;
+  // of a machine whose site was brought back in its own folder, the portal knows the key as that of what was there before
+  const key = await ensureMachineKey(world, copy?.signPublic);
   const signer = signerOf(key.seed);
   const { publicKey } = signer;
-  const answer = await enrol(world, claim, publicKey, key.recipient);
+  const answer = await enrol(world, claim, publicKey, key.recipient).catch((error: unknown) => {
+    throw copy !== null && identity === '' && error instanceof Failure ? new Failure(`${error.message}; ${waysOut(copy, site.data).join('; ')}`) : error;
+  });
   if (answer.purpose === 'launch') return (await import('./launch.ts')).launch(world, given, claim.portal, answer, signer, site);
   const { store, view, running } = await site.open();
   const { portal, rootPublic, site: id, machine, epoch } = answer;
   const who = { portal: claim.portal, portalId: portal, rootPublic, site: id, machine, signPublic: publicKey, epoch, identity };
   const kept = await store.ask('joined', { now: world.now(), ...who });
-  if ('refused' in kept) throw new Failure(`${site.data} has not joined ${claim.portal}: ${kept.detail}`);
+  if ('refused' in kept) {
+    const ways = copy === null ? '' : `, as site ${copy.site} of it; ${waysOut(copy, site.data).join('; ')}`;
+    throw new Failure(`${site.data} has not joined ${claim.portal}: ${kept.detail}${ways}`);
+  }
   const again = before?.machine === machine;
   view.refresh();
   const keys = await ensureKeys(world, store, view);

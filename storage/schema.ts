@@ -214,7 +214,7 @@ export const tables = {
       machine: text(100),
       signPublic: text(100),
       epoch: u32,
-      state: oneOf('enrolled', 'active', 'offline', 'superseded', 'quarantined', 'decommissioned', 'standby'),
+      state: oneOf('enrolled', 'active', 'offline', 'superseded', 'quarantined', 'decommissioned', 'standby', 'restored'),
       counter: u53,
       joinedAt: u53,
       offlineSince: u53,

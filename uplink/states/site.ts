@@ -7,7 +7,8 @@
 // only when the portal has said that it has them.
 //
 // States of a site (table `uplink`): no row: unclaimed → enrolled → active ⇄ offline (its configuration is locked);
-// superseded and decommissioned are for good, quarantined until an administrator picks one machine.
+// superseded and decommissioned are for good, quarantined until an administrator picks one machine; standby and restored are
+// copies that came out of a snapshot, until they join as the site's machine: the one is fenced, the other serves.
 
 import { limits } from '../../actors/limits.ts';
 import { isRefusal } from '../../actors/wire.ts';
