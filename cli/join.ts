@@ -5,8 +5,6 @@ import { z } from 'zod';
 import { realWorld } from '../actors/platform.ts';
 import type { World } from '../actors/world.ts';
 import { getRow } from '../storage/rows.ts';
-import { kitText } from '../storage/snapshot/keys.ts';
-import { config } from '../storage/views.ts';
 import { ensureMachineKey } from '../uplink/agent/machine.ts';
 import { networkTransport } from '../uplink/agent/network.ts';
 import { type Claim, parseClaim } from '../uplink/claim.ts';
@@ -15,9 +13,10 @@ import { fingerprintWords, seedFrom, signerOf } from '../uplink/keys.ts';
 import { kitIdentity } from './apply.ts';
 import type { Arguments } from './arguments.ts';
 import { waysOut } from './copy.ts';
+import { kitOf } from './kit.ts';
 import { Failure, print, printJson, printJsonLine } from './output.ts';
 import { dataDirectory, enterData } from './place.ts';
-import { writeSite } from './site.ts';
+import { mustHold, writeSite } from './site.ts';
 import { ensureKeys } from './snapshot/create.ts';
 
 const ENROL_MS = 30_000;
@@ -37,6 +36,7 @@ async function take(given: Arguments, identity: string): Promise<number> {
   const claim = byCode ? await claimByCode(world, given, word.replace(/\/$/, '')) : parseClaim(word);
   if (claim === null) throw new Failure('this is no claim: it starts with ms1. and the portal shows it once; copy all of it');
   const site = await writeSite(world, given.data, given.engine);
+  mustHold('site', site);
   const before = site.view === null ? undefined : getRow(site.view, 'uplink', {});
   // before the claim is used up
   if (identity !== '' && (site.view === null || getRow(site.view, 'recovery', {})?.identity !== identity))
@@ -63,7 +63,7 @@ async function take(given: Arguments, identity: string): Promise<number> {
   const again = before?.machine === machine;
   view.refresh();
   const keys = await ensureKeys(world, store, view);
-  const kit = again ? null : kitText(config(view)?.document.host || `site ${id}`, keys.lineage, keys.identity);
+  const kit = again ? null : kitOf(view, keys.lineage, keys.identity);
   if (given.json) printJson({ ok: true, portal: claim.portal, site: id, machine, epoch, running, again, kit });
   else
     print(

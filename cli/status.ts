@@ -10,6 +10,7 @@ import { getRow, prefixRange, scanRows, unlessDamaged } from '../storage/rows.ts
 import { listed } from '../storage/scrub.ts';
 import type { RowOf, tables } from '../storage/schema.ts';
 import { certificate, config } from '../storage/views.ts';
+import { portalHere } from '../uplink/portal/here.ts';
 import type { Arguments } from './arguments.ts';
 import { waysOut } from './copy.ts';
 import { bold, count, print, printJson, size, span, table } from './output.ts';
@@ -69,6 +70,7 @@ export function look(view: Reader, on: On, processes: Processes | null, snapshot
     ...totals(view),
     damage: damage(view).map(({ table, key, what, foundAt }) => ({ table, key: Buffer.from(key).toString('hex'), what, foundAt })),
     scrubbedAt: scrubbedAt(view),
+    portal: unlessDamaged(() => portalHere(view)) ?? null,
     uplink: uplink(view, processes),
     certificate: tls === undefined ? null : { notAfter: tls.notAfter, selfSigned: tls.selfSigned },
     queue: queueByDomain(view),
@@ -174,15 +176,20 @@ export function draw(s: Status, now: number): string {
   if (s.listeners.length > 0)
     parts.push(`${bold('Listening')}\n${table(s.listeners.map((l) => [l.name, `${l.address === '::' ? '*' : l.address}:${l.port}`]))}`);
   if (s.processes.length > 0) parts.push(`${bold('Processes')}\n${processTable(s.processes, now)}`);
+  if (s.portal !== null) return parts.join('\n\n');
   parts.push(s.queue.length === 0 ? `${bold('Queue')}\n  empty` : `${bold('Queue')}\n${queueTable(s.queue, now)}`);
   return parts.join('\n\n');
 }
 
 function head(s: Status, now: number): string {
+  const { portal } = s;
+  const start = portal === null ? 'mailsite run, or mailsite install' : `mailsite portal --data ${s.data}`;
   const rows: (readonly [string, string])[] = [
-    ['site', s.host === null ? notConfigured(s.uplink) : `${s.host}, rev ${s.rev}`],
-    ['runs', s.supervisor === null ? 'no: start it with mailsite run, or mailsite install' : `yes, since ${span(now - s.supervisor.startedAt)}`],
-    ['mail', `${count(s.messages, 'message')}, ${size(s.octets)}, in ${count(s.mailboxes, 'mailbox')} of ${count(s.accounts, 'account')}`],
+    portal === null ? ['site', s.host === null ? notConfigured(s.uplink) : `${s.host}, rev ${s.rev}`] : ['portal', portal.url || 'it has not served yet'],
+    ['runs', s.supervisor === null ? `no: start it with ${start}` : `yes, since ${span(now - s.supervisor.startedAt)}`],
+    ...(portal === null
+      ? [['mail', `${count(s.messages, 'message')}, ${size(s.octets)}, in ${count(s.mailboxes, 'mailbox')} of ${count(s.accounts, 'account')}`] as const]
+      : []),
     ['data', `${s.data}, ${size(s.diskOctets)} on disk, ${s.engine}`],
   ];
   if (s.damage.length > 0) {

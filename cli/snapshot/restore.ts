@@ -18,6 +18,7 @@ import { moveOn, NotTheSame, type Restored, type RestoreOptions, restoreSnapshot
 import { unbind } from '../../storage/snapshot/unbind.ts';
 import { accountByAddress } from '../../storage/views.ts';
 import { getRow, type Row } from '../../storage/rows.ts';
+import { portalHere } from '../../uplink/portal/here.ts';
 import type { Arguments } from '../arguments.ts';
 import { copyWarning } from '../copy.ts';
 import { complain, count, Failure, print, printJsonLine, progress, size, span, UsageError } from '../output.ts';
@@ -79,7 +80,7 @@ export async function restoreSite(
   rmSync(paths.restoring, { recursive: true, force: true });
   giveToOwner('.', [paths.run, paths.tmp, paths.lock, paths.supervisorLock]);
   const ms = Math.round(world.monotonicMs() - began);
-  const { problems, octets, uplink } = restored;
+  const { problems, octets, uplink, portal } = restored;
   const copy = uplink?.state === 'restored' ? { portal: uplink.portal, site: uplink.site } : null;
   const { host, counts, digest } = snapshot.secrets;
   let queued = 0;
@@ -97,13 +98,14 @@ export async function restoreSite(
       queued,
       drill: given.drill,
       copyOf: copy,
+      portal,
       ms,
       problems,
     });
   else {
     for (const { rule, what } of problems) complain(`the site was so when the snapshot was taken: ${rule}: ${what}`);
     print(
-      `${host || 'The site'} is restored in ${data} as it was at commit ${manifest.commit}: ${count(counts.accounts, 'account')}, ${count(counts.messages, 'message')}, ${size(octets)} in ${ms < 2_000 ? `${ms} ms` : span(ms)}. What was written has the digest of the snapshot.`,
+      `${portal === null ? host || 'The site' : `The portal ${portal}`} is restored in ${data} as it was at commit ${manifest.commit}: ${count(counts.accounts, 'account')}, ${count(counts.messages, 'message')}, ${size(octets)} in ${ms < 2_000 ? `${ms} ms` : span(ms)}. What was written has the digest of the snapshot.`,
     );
     if (given.drill)
       print(
@@ -111,7 +113,8 @@ export async function restoreSite(
       );
     else if (queued > 0) print(`${count(queued, 'message')} wait${queued === 1 ? 's' : ''} in its queue and will be sent when it runs.`);
     if (copy !== null) print(`\n${copyWarning(copy, data)}\n`);
-    if (uplink?.state !== 'standby') print(`Start it with mailsite run --data ${data}, or mailsite install.`);
+    if (portal !== null) print(`Start it with mailsite portal --data ${data}${portal === '' ? '' : ` --url ${portal}`}.`);
+    else if (uplink?.state !== 'standby') print(`Start it with mailsite run --data ${data}, or mailsite install.`);
   }
   return problems.length === 0 ? 0 : 1;
 }
@@ -121,7 +124,7 @@ async function load(
   snapshot: SnapshotView,
   options: RestoreOptions,
   finish: (engine: Engine) => Promise<void>,
-): Promise<Restored & { readonly uplink: Row<'uplink'> | undefined }> {
+): Promise<Restored & { readonly uplink: Row<'uplink'> | undefined; readonly portal: string | null }> {
   const engine = await loadEngine(paths.restoring, kind, true);
   try {
     const restored = await restoreSnapshot(engine, snapshot, options);
@@ -129,8 +132,9 @@ async function load(
     await finish(engine);
     engine.refresh();
     const uplink = getRow(engine, 'uplink', {});
+    const portal = portalHere(engine)?.url ?? null;
     await engine.close();
-    return { ...restored, uplink };
+    return { ...restored, uplink, portal };
   } catch (error) {
     if (error instanceof DiskFull) throw new Failure('there is no room for the site: free some, or name a --data on another disk; nothing was restored');
     if (error instanceof NotTheSame) throw new Failure(`${error.message}: nothing was restored`);
