@@ -72,6 +72,7 @@ export function look(view: Reader, on: On, processes: Processes | null, snapshot
     scrubbedAt: scrubbedAt(view),
     portal: unlessDamaged(() => portalHere(view)) ?? null,
     uplink: uplink(view, processes),
+    clock: unlessDamaged(() => getRow(view, 'clock', {})) ?? null,
     certificate: tls === undefined ? null : { notAfter: tls.notAfter, selfSigned: tls.selfSigned },
     queue: queueByDomain(view),
     snapshots,
@@ -197,6 +198,11 @@ function head(s: Status, now: number): string {
     rows.push(['damage', `${count(s.damage.length, 'row')} cannot be mended yet, found ${span(now - (first?.foundAt ?? now))} ago: mailsite check names them`]);
   }
   if (s.uplink !== null) rows.push(['uplink', describeUplink(s.uplink, s, now)]);
+  if (s.clock !== null) {
+    const { aheadMs, at } = s.clock;
+    const by = `${span(Math.abs(aheadMs))} ${aheadMs > 0 ? 'behind' : 'ahead of'} that of the portal`;
+    rows.push(['clock', `${by}, seen ${span(now - at)} ago: set the one that is wrong`]);
+  }
   if (s.certificate !== null) {
     const { selfSigned, notAfter } = s.certificate;
     rows.push(['tls', `${selfSigned ? 'self-signed' : 'certificate'}, ${notAfter > now ? 'good for' : 'expired since'} ${span(notAfter - now)}`]);

@@ -34,11 +34,15 @@ export const joined: Command<'joined'> = (tx, { now, identity, ...who }) => {
 /** It is not the machine that its row names, until it joins as that one. */
 const awaitsClaim = ({ state }: Uplink): boolean => state === 'standby' || state === 'restored';
 
-export const uplinkUp: Command<'uplinkUp'> = (tx, { counter }) => {
+export const uplinkUp: Command<'uplinkUp'> = (tx, { now, counter, aheadMs }) => {
   const row = tx.get('uplink', {});
   if (!row) return notJoined();
   if (counter <= row.counter) return refuse('conflict', `session ${counter} is not above ${row.counter}`);
   tx.put('uplink', {}, { ...row, counter, state: 'active', offlineSince: 0 });
+  if (Math.abs(aheadMs) > limits.clockDiffersMs) {
+    tx.put('clock', {}, { aheadMs, at: now });
+    note(tx, now, [{ name: 'clock.differs', body: JSON.stringify({ aheadMs }) }]);
+  } else if (tx.get('clock', {})) tx.delete('clock', {});
   return {};
 };
 

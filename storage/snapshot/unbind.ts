@@ -16,6 +16,7 @@ export async function unbind(engine: Engine, now: number): Promise<void> {
   if (was === undefined || was.state === 'superseded' || was.state === 'decommissioned') return;
   const batch = createBatch(engine);
   batch.put('uplink', {}, { ...was, state: 'restored', offlineSince: now });
+  if (getRow(engine, 'clock', {}) !== undefined) batch.delete('clock', {}); // of another machine
   sealBatch(batch);
   await engine.commit(batch.writes());
 }

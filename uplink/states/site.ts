@@ -276,8 +276,12 @@ function welcomed(session: SiteSession, body: BodyOf<'welcome'>, seen: SiteSeen)
   if (!said.success || said.data.nonce !== nonce || said.data.machine !== row.machine) return end(session, 'a welcome that is not signed for us');
   const { counter, epoch, eventSeq, eventMark, wantedRev, time } = said.data;
   if (epoch !== row.epoch || counter <= row.counter) return end(session, 'a welcome for another session');
-  const next: SiteSession = { ...session, phase: 'counting', welcome: { counter, eventSeq, eventMark, wantedRev, aheadMs: time - now } };
-  return doing(next, { do: 'store', kind: 'uplinkUp', ask: { now, counter }, next: 'counted' });
+  const aheadMs = time - now;
+  const next: SiteSession = { ...session, phase: 'counting', welcome: { counter, eventSeq, eventMark, wantedRev, aheadMs } };
+  const by = `${Math.round(Math.abs(aheadMs) / 1_000)} s ${aheadMs > 0 ? 'behind' : 'ahead of'}`;
+  const differs: readonly SiteEffect[] =
+    Math.abs(aheadMs) > limits.clockDiffersMs ? [{ do: 'warn', why: `the clock of this machine is ${by} that of its portal: set the one that is wrong` }] : [];
+  return doing(next, ...differs, { do: 'store', kind: 'uplinkUp', ask: { now, counter, aheadMs }, next: 'counted' });
 }
 
 function stored(session: SiteSession, next: Stored, answer: object, seen: SiteSeen): SiteStep {

@@ -112,14 +112,17 @@ const running = (ready: number) => ({
 test('U3: connected is said of a site whose uplink lives, and of no other', async () => {
   const store = await testStore();
   await store.ok('joined', who);
-  await store.ok('uplinkUp', { counter: 1 });
+  await store.ok('uplinkUp', { counter: 1, aheadMs: 0 });
   const said = (processes: Parameters<typeof look>[2]) => {
     const found = look(store.engine, on, processes);
     return [found.uplink?.connected, Bun.stripANSI(draw(found, store.world.time)).match(/uplink +(.*)/)?.[1]];
   };
   expect(said(running(1))).toEqual([true, 'https://portal.test, no rev of it yet, connected; 1 event to tell']);
+  await store.ok('uplinkUp', { counter: 2, aheadMs: 12_000 });
+  expect(Bun.stripANSI(draw(look(store.engine, on, null), store.world.time))).toMatch(/clock +12 s behind that of the portal/);
+  await store.ok('uplinkUp', { counter: 3, aheadMs: 0 });
   expect(said(running(0))[1]).toContain('not connected: mail goes on');
-  expect(said(null)).toEqual([false, 'https://portal.test, no rev of it yet, not connected: the site does not run; 1 event to tell']);
+  expect(said(null)).toEqual([false, 'https://portal.test, no rev of it yet, not connected: the site does not run; 2 events to tell']);
   await unbind(store.engine, store.world.time);
   expect(said(running(1))).toEqual([
     false,

@@ -102,8 +102,8 @@ test('U2: a command is done once, with its row or not at all; what is not in the
 
 test('a session counter only grows, and what is for good stays', async () => {
   const store = await joined();
-  await store.ok('uplinkUp', { counter: 4 });
-  expect(await store.no('uplinkUp', { counter: 4 })).toBe('conflict');
+  await store.ok('uplinkUp', { counter: 4, aheadMs: 0 });
+  expect(await store.no('uplinkUp', { counter: 4, aheadMs: 0 })).toBe('conflict');
   await store.ok('uplinkDown', { state: 'offline' });
   expect(uplink(store)).toMatchObject({ state: 'offline', offlineSince: store.world.time });
   await store.ok('uplinkDown', { state: 'superseded' });
@@ -159,7 +159,7 @@ test('a site without a portal records nothing: there is nobody to tell', async (
 
 test('U3: a restored copy of a joined site is not the machine that joined, serves, and joins as the next one', async () => {
   const store = await joined();
-  await store.ok('uplinkUp', { counter: 4 });
+  await store.ok('uplinkUp', { counter: 4, aheadMs: 0 });
   await unbind(store.engine, 7_000);
   expect(uplink(store)).toMatchObject({ state: 'restored', offlineSince: 7_000, portal: who.portal, site: 's', machine: 'm' });
   await store.ok('uplinkDown', { state: 'offline' });
@@ -186,4 +186,17 @@ test('U3: a copy of what was superseded stays fenced, one of what was given up s
     await unbind(store.engine, 7_000);
     expect(uplink(store)?.state).toBe(state);
   }
+});
+
+test('a clock that differs by more than 5 seconds is told once a session, and known until it does not', async () => {
+  const store = await joined();
+  const clock = () => getRow(store.engine, 'clock', {});
+  await store.ok('uplinkUp', { counter: 1, aheadMs: 5_000 });
+  expect([clock(), events(store).length]).toEqual([undefined, 1]);
+  await store.ok('uplinkUp', { counter: 2, aheadMs: -5_001 });
+  expect(clock()).toEqual({ aheadMs: -5_001, at: store.world.time });
+  expect(events(store).at(-1)).toMatchObject({ name: 'clock.differs', body: '{"aheadMs":-5001}' });
+  await store.ok('uplinkUp', { counter: 3, aheadMs: 3 });
+  expect([clock(), events(store).length]).toEqual([undefined, 2]);
+  expect(store.problems()).toEqual([]);
 });
