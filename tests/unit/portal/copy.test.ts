@@ -4,6 +4,7 @@
 import { chmodSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Imap } from '../../bench/lib/conn.ts';
 import { executable, mailsite, temporary } from '../cli/program.ts';
 import { type Cloud, foundedCloud, type Running, startUntil } from './cloud.ts';
 
@@ -47,7 +48,12 @@ beforeAll(async () => {
   expect(joined.kit).toContain(`RECOVERY KIT of the mail site ${made.body.site.id} of ${portal.url}`);
   await running(site, 28_700);
   await until('it runs what is wanted', async () => (await ask('GET', path)).body.runningRev === 2);
-  await until('it parks', newest);
+  const imap = await Imap.open('127.0.0.1', 28_700 + 993, true);
+  await imap.login('ann@example.org', 'correct horse battery');
+  expect((await imap.append('INBOX', '', [Buffer.from('Subject: one\r\n\r\nHello.\r\n')])).ok).toBe(true);
+  imap.close();
+  const { commit } = statusOf(site);
+  await until('all of it is parked', async () => ((await newest())?.commit ?? 0) >= commit);
 }, 60_000);
 afterAll(async () => {
   for (const process of started) {
@@ -64,7 +70,10 @@ test('the verbs on snapshots read what the portal keeps, and put mail back from 
     expect(mailsite(['snapshot', 'list', ...on]).out).toMatch(/[0-9a-f]{8}\/\d+/);
     expect(mailsite(['snapshot', 'show', ...on]).out).toMatch(/ann@example\.org|1 account/);
     expect(mailsite(['snapshot', 'verify', ...on])).toMatchObject({ code: 0, errors: [] });
-    expect(mailsite(['snapshot', 'restore', '--only', 'ann@example.org', ...on])).toMatchObject({ code: 0, errors: [] });
+    const into = `Back ${from.length}`;
+    const back = mailsite(['snapshot', 'restore', '--only', 'ann@example.org', '--folder', 'INBOX', '--into', into, ...on]);
+    expect(back.errors).toEqual([]);
+    expect(back.out).toMatch(new RegExp(`^1 message of ann@example\\.org .* in ${into}`));
   }
   expect(mailsite(['snapshot', 'export', '--to', `${spare}-export.tar`, '--data', site])).toMatchObject({ code: 0, errors: [] });
   expect(mailsite(['snapshot', 'create', '--json', '--data', site]).out).toContain(`"to":"the portal ${portal.url}"`);
@@ -95,6 +104,7 @@ test('U3: a restored copy says what it is, serves, and takes over by a claim to 
   expect(mailsite(['status', '--data', site]).out).toMatch(/another machine is this site now/);
   // that snapshot was not restored: nothing is proven of it
   expect((await ask('GET', path)).body.snapshot.provenAt).toBe(null);
+  expect((await ask('GET', `${path}/snapshots`)).body.items.map(({ proven }: { proven: string }) => proven).join('')).toBe('');
 }, 60_000);
 
 test('a portal is no site and a site no portal, and each says so', async () => {
