@@ -1,7 +1,7 @@
 // A site that has a portal, and what comes out of its snapshots: mail back into it from what the portal keeps, and a copy of it
 // on another machine, which is not the site until the portal says so (U3).
 
-import { chmodSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Imap } from '../../bench/lib/conn.ts';
@@ -106,6 +106,28 @@ test('U3: a restored copy says what it is, serves, and takes over by a claim to 
   expect((await ask('GET', path)).body.snapshot.provenAt).toBe(null);
   expect((await ask('GET', `${path}/snapshots`)).body.items.map(({ proven }: { proven: string }) => proven).join('')).toBe('');
 }, 60_000);
+
+test('U3: a site that was brought back in its own folder joins as another machine', async () => {
+  const made = await ask('POST', `${portal.org}/sites`, { name: 'Oslo' });
+  const of = `${portal.org}/sites/${made.body.site.id}`;
+  const data = temporary();
+  const own = join(temporary(), 'kit.txt');
+  writeFileSync(own, JSON.parse(mailsite(['join', made.body.claim.text, '--data', data, '--json']).out).kit);
+  const place = temporary();
+  expect(mailsite(['snapshot', 'create', '--to', place, '--data', data])).toMatchObject({ code: 0, errors: [] });
+  const key = readFileSync(join(data, 'machine.key'), 'utf8');
+  for (const name of readdirSync(data)) if (name !== 'machine.key') rmSync(join(data, name), { recursive: true });
+  expect(mailsite(['snapshot', 'restore', '--from', place, '--key', own, '--data', data])).toMatchObject({ code: 0, errors: [] });
+  expect(statusOf(data).uplink.state).toBe('restored');
+  // its portal gives no claim for a site that has its machine; one of another site is refused with the ways out, and is another key's
+  expect((await ask('POST', `${of}/claims`)).status).toBe(409);
+  const other = await ask('POST', `${portal.org}/sites`, { name: 'Wien' });
+  expect(mailsite(['join', other.body.claim.text, '--data', data]).errors.join()).toMatch(/launch the site from a snapshot/);
+  const next = readFileSync(join(data, 'machine.key'), 'utf8');
+  expect(next).not.toBe(key);
+  expect(mailsite(['join', other.body.claim.text, '--data', data]).code).toBe(1);
+  expect(readFileSync(join(data, 'machine.key'), 'utf8')).toBe(next);
+});
 
 test('a portal is no site and a site no portal, and each says so', async () => {
   const refused = async (...argv: string[]): Promise<string> => {
