@@ -40,12 +40,20 @@ const verbs: Readonly<Record<string, Verb>> = {
     });
     return forever();
   }),
-  portal: verb(
-    '[link] [address]',
-    ['data', 'listen', 'url', 'objects', 'engine', 'demo', 'json'],
-    'run a portal: what configures sites and keeps their snapshots; link: a way in for an owner who is locked out',
-    async (given) => (await import('./cli/portal.ts')).portal(given),
-  ),
+  portal: {
+    ...verb(
+      '[link] [address]',
+      ['data', 'listen', 'url', 'objects', 'engine', 'demo', 'json'],
+      'run a portal: what configures sites and keeps their snapshots; link: a way in for an owner who is locked out',
+      async (given) => (await import('./cli/portal.ts')).portal(given),
+    ),
+    own: {
+      data: { value: 'DIR', about: 'where the portal keeps everything' },
+      listen: { value: 'ADDR[:PORT]', about: 'where it serves HTTP; 127.0.0.1:8025 without it' },
+      engine: { value: 'lmdb|lsm', about: 'the storage engine of a new portal' },
+      demo: { value: null, about: 'it ends with the process that started it' },
+    },
+  },
   join: verb('CLAIM', ['data', 'engine', 'key', 'json'], 'become a site of a portal: its configuration comes from there from then on', async (given) =>
     (await import('./cli/join.ts')).join(given),
   ),

@@ -294,6 +294,8 @@ export const limits = {
   /** Without a word for so long the other side is gone. */
   uplinkSilentMs: 65_000,
   uplinkRetryMs: 1_000,
+  /** The clocks of a site and its portal may differ by so much, the way of the welcome included, before somebody is told. */
+  clockDiffersMs: 5_000,
   uplinkRetryMaxMs: 300_000,
   /** Between two tries to reach a portal that does not answer, at most: when it is back, all its sites are soon. */
   uplinkAwayMs: 20_000,

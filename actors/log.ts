@@ -36,6 +36,7 @@ export const events = {
   'uplink.up': { level: 'info', fields: ['portal', 'session'] },
   'uplink.lost': { level: 'warn', fields: ['portal', 'error'] },
   'uplink.warning': { level: 'warn', fields: ['why'] },
+  'uplink.restored': { level: 'warn', fields: ['portal', 'site', 'why'] },
   'uplink.rolledback': { level: 'warn', fields: ['rev'] },
   'portal.identity': { level: 'info', fields: ['portal', 'rootPublic'] },
   'portal.enrolled': { level: 'info', fields: ['site', 'machine', 'epoch'] },

@@ -11,7 +11,7 @@ import { type Document, type DocumentError, type Draft, sealDocument, validateDo
 import { config } from '../storage/views.ts';
 import type { Arguments } from './arguments.ts';
 import { complain, count, Failure, print, printJsonLine, progress } from './output.ts';
-import { writeSite } from './site.ts';
+import { mustHold, writeSite } from './site.ts';
 
 /** Exit code 1 when the document is refused: every error is told, with its path. */
 export async function apply(given: Arguments): Promise<number> {
@@ -21,6 +21,7 @@ export async function apply(given: Arguments): Promise<number> {
   const world = realWorld(() => {});
   const identity = given.key === undefined ? null : await kitIdentity(given.key);
   const site = await writeSite(world, given.data, given.engine);
+  mustHold('site', site);
   const before = site.view === null ? null : config(site.view);
   const document = await seal(world, before?.document ?? null, checked.document, given.json);
   const changes = describeChanges(before?.document ?? null, document);

@@ -6,8 +6,6 @@ import { z } from 'zod';
 import { realWorld } from '../actors/platform.ts';
 import type { World } from '../actors/world.ts';
 import { getRow } from '../storage/rows.ts';
-import { kitText } from '../storage/snapshot/keys.ts';
-import { config } from '../storage/views.ts';
 import { ensureMachineKey } from '../uplink/agent/machine.ts';
 import { networkTransport } from '../uplink/agent/network.ts';
 import { type Claim, devicePage, parseClaim } from '../uplink/claim.ts';
@@ -15,9 +13,11 @@ import { answerMac, askMac, enrolAnswer, macHolds, type EnrolAnswer } from '../u
 import { fingerprintWords, seedFrom, signerOf } from '../uplink/keys.ts';
 import { kitIdentity } from './apply.ts';
 import type { Arguments } from './arguments.ts';
+import { waysOut } from './copy.ts';
+import { kitOf } from './kit.ts';
 import { Failure, print, printJson, printJsonLine } from './output.ts';
 import { dataDirectory, enterData } from './place.ts';
-import { writeSite } from './site.ts';
+import { mustHold, writeSite } from './site.ts';
 import { ensureKeys } from './snapshot/create.ts';
 
 const ENROL_MS = 30_000;
@@ -37,26 +37,34 @@ async function take(given: Arguments, identity: string): Promise<number> {
   const claim = byCode ? await claimByCode(world, given, word.replace(/\/$/, '')) : parseClaim(word);
   if (claim === null) throw new Failure('this is no claim: it starts with ms1. and the portal shows it once; copy all of it');
   const site = await writeSite(world, given.data, given.engine);
+  mustHold('site', site);
   const before = site.view === null ? undefined : getRow(site.view, 'uplink', {});
   // before the claim is used up
   if (identity !== '' && (site.view === null || getRow(site.view, 'recovery', {})?.identity !== identity))
     throw new Failure(`this recovery key is not the one of ${site.data}: nothing was changed`);
   if (identity === '' && before !== undefined && before.portal !== claim.portal && before.state !== 'decommissioned')
     throw new Failure(`${site.data} belongs to the portal ${before.portal}: let it go there, or adopt the other one with mailsite rehome and the recovery kit`);
-  const key = await ensureMachineKey(world);
+  const copy = before?.state === 'restored' ? before : null;
+  // of a machine whose site was brought back in its own folder, the portal knows the key as that of what was there before
+  const key = await ensureMachineKey(world, copy?.signPublic);
   const signer = signerOf(key.seed);
   const { publicKey } = signer;
-  const answer = await enrol(world, claim, publicKey, key.recipient);
+  const answer = await enrol(world, claim, publicKey, key.recipient).catch((error: unknown) => {
+    throw copy !== null && identity === '' && error instanceof Failure ? new Failure(`${error.message}; ${waysOut(copy, site.data).join('; ')}`) : error;
+  });
   if (answer.purpose === 'launch') return (await import('./launch.ts')).launch(world, given, claim.portal, answer, signer, site);
   const { store, view, running } = await site.open();
   const { portal, rootPublic, site: id, machine, epoch } = answer;
   const who = { portal: claim.portal, portalId: portal, rootPublic, site: id, machine, signPublic: publicKey, epoch, identity };
   const kept = await store.ask('joined', { now: world.now(), ...who });
-  if ('refused' in kept) throw new Failure(`${site.data} has not joined ${claim.portal}: ${kept.detail}`);
+  if ('refused' in kept) {
+    const ways = copy === null ? '' : `, as site ${copy.site} of it; ${waysOut(copy, site.data).join('; ')}`;
+    throw new Failure(`${site.data} has not joined ${claim.portal}: ${kept.detail}${ways}`);
+  }
   const again = before?.machine === machine;
   view.refresh();
   const keys = await ensureKeys(world, store, view);
-  const kit = again ? null : kitText(config(view)?.document.host || `site ${id}`, keys.lineage, keys.identity);
+  const kit = again ? null : kitOf(view, keys.lineage, keys.identity);
   if (given.json) printJson({ ok: true, portal: claim.portal, site: id, machine, epoch, running, again, kit });
   else
     print(

@@ -1,6 +1,7 @@
 // The rest of `mailsite join` where the claim is one to launch from: the site is restored from what its portal keeps, and then
 // takes the place of the machine before. Guarantees: until the restored site has proved whole, that machine goes on; from
-// the portal's answer on it is the old one, and never are there two; cut off anywhere, the same command goes on.
+// the portal's answer on it is the old one, and never are there two; cut off anywhere, the same command goes on. A copy of the
+// site that was restored by hand takes over with the mail that it has.
 
 import { mkdirSync } from 'node:fs';
 import type { World } from '../actors/world.ts';
@@ -26,12 +27,13 @@ export async function launch(world: World, given: Arguments, url: string, answer
   const who = { portal: url, portalId: portal, rootPublic, site: id, machine, signPublic: signer.publicKey };
   const before = site.view === null ? undefined : getRow(site.view, 'uplink', {});
   const ours = before?.site === id && before.machine === machine;
-  if (site.view !== null && !ours) throw new Failure(`${site.data} holds another site: a launch needs an empty --data`);
+  const copy = before?.state === 'restored' && before.portalId === portal && before.site === id;
+  if (site.view !== null && !ours && !copy) throw new Failure(`${site.data} holds another site: a launch needs an empty --data`);
   if (ours && ['superseded', 'quarantined', 'decommissioned'].includes(before.state))
     throw new Failure(`${site.data} was this site before another machine took over: a launch needs an empty --data`);
-  if (ours && before.state !== 'standby') return say(given, site.data, url, id, before.epoch, true);
+  if (ours && before.state !== 'standby' && !copy) return say(given, site.data, url, id, before.epoch, true);
   return plainly(async () => {
-    if (!ours) {
+    if (!ours && !copy) {
       // from here on no empty site begins in this folder, wherever this is cut off
       mkdirSync(paths.restoring, { recursive: true, mode: 0o700 });
       const place = openPortal(world, { url, site: id, machine, signer }, 'read');
@@ -41,11 +43,12 @@ export async function launch(world: World, given: Arguments, url: string, answer
       const code = await restoreSite(world, place, { name: snapshot, manifest }, key, given, finish);
       if (code !== 0) complain('it was not whole when the snapshot was taken: it takes over as it is');
     }
-    const { epoch: now } = await activate(world, url, answer, signer);
+    const { epoch: now } = await activate(world, url, answer, signer, copy);
     // an engine is open once in a process
-    const { store } = await (ours ? site : await writeSite(world, given.data)).open();
+    const { store } = await (site.view === null ? await writeSite(world, given.data) : site).open();
     const kept = await store.ask('joined', { now: world.now(), ...who, epoch: now, identity: '' });
     if ('refused' in kept) throw new Failure(`${site.data} has not taken over: ${kept.detail}`);
+    if (copy && !given.json) print('It takes over with the mail of this folder, not with the snapshot that was picked at the portal.');
     return say(given, site.data, url, id, now, false);
   });
 }
@@ -59,12 +62,22 @@ function say(given: Arguments, data: string, portal: string, site: string, epoch
   return 0;
 }
 
-/** From the answer on, this machine is the primary. Asked again it is the same, so that an answer which was lost does no harm. */
-async function activate(world: World, url: string, { portal, rootPublic, site, machine }: EnrolAnswer, signer: Signer): Promise<{ epoch: number }> {
+/**
+ * From the answer on, this machine is the primary. Asked again it is the same, so that an answer which was lost does no harm.
+ * `kept`: with the mail that it has.
+ */
+async function activate(
+  world: World,
+  url: string,
+  { portal, rootPublic, site, machine }: EnrolAnswer,
+  signer: Signer,
+  kept: boolean,
+): Promise<{ epoch: number }> {
   const { post } = networkTransport(world);
   const { challenge, answer } = await patiently(world, `the portal ${url}`, async () => {
     const { challenge } = await challengeFrom(post, url);
-    return { challenge, answer: await told(post, `${url}/v1/activate`, signValue(signer, 'activate', { challenge, portal, site, machine })) };
+    const statement = { challenge, portal, site, machine, ...(kept ? { kept: true } : {}) };
+    return { challenge, answer: await told(post, `${url}/v1/activate`, signValue(signer, 'activate', statement)) };
   });
   const { signed, signature, signPublic, signProof } = answer;
   const [text, mark, key, proof] = [signed, signature, signPublic, signProof].map(String) as [string, string, string, string];

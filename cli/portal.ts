@@ -2,8 +2,10 @@
 // place of those that serve mail. It ends by kill -9 only. `mailsite portal link`: a way in for an owner who is locked out,
 // which only who may read the data of the portal can make.
 
+import { existsSync } from 'node:fs';
 import { realWorld } from '../actors/platform.ts';
 import { parseEndpoint } from '../storage/addresses.ts';
+import { engineFiles } from '../storage/engines/open.ts';
 import { portalTree } from '../tree.ts';
 import { setupLink, signInLink } from '../uplink/portal/identity/first.ts';
 import { openRecords, type Records } from '../uplink/portal/records.ts';
@@ -11,7 +13,7 @@ import type { Arguments } from './arguments.ts';
 import { Failure, print, printJson, UsageError } from './output.ts';
 import { dataDirectory } from './place.ts';
 import { enterAlone, superviseHere } from './run.ts';
-import { writeSite } from './site.ts';
+import { mustHold, writeSite } from './site.ts';
 
 const defaultListen = '127.0.0.1:8025';
 
@@ -43,8 +45,11 @@ function portalUrl(text: string | undefined): string | undefined {
 
 async function link(given: Arguments): Promise<number> {
   const world = realWorld(() => {});
+  const data = dataDirectory(given.data);
+  if (!existsSync(data) || engineFiles(data).length === 0) throw noPortal(data); // nothing is made where there is none
   const site = await writeSite(world, given.data);
-  if (site.view === null) throw new Failure(`${site.data} holds no portal: name its --data`);
+  if (site.view === null) throw noPortal(data);
+  mustHold('portal', site);
   const { store, view } = await site.open();
   const records = openRecords(store, view);
   const known = await records.get('service');
@@ -58,6 +63,8 @@ async function link(given: Arguments): Promise<number> {
   else print(first === null ? `For ${address}, once, within an hour: ${made}` : `For the first owner, once: ${made}`);
   return 0;
 }
+
+const noPortal = (data: string): Failure => new Failure(`${data} holds no portal: name its --data`);
 
 /** The address of the owner, where there is one. */
 async function onlyOwner(records: Records): Promise<string> {

@@ -61,6 +61,12 @@ async function store(world: World, children: readonly ChildRow[], options: RoleO
     complain(error.message);
     process.exit(hopeless);
   });
+  const { misplaced } = await import('../uplink/portal/here.ts');
+  const why = misplaced(running.view, options.url === undefined ? 'site' : 'portal', process.cwd());
+  if (why !== null) {
+    complain(why);
+    process.exit(hopeless);
+  }
   startChild(world, child(children, 'storage'), async () => {
     throw await running.crashed;
   });

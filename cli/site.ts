@@ -11,6 +11,7 @@ import type { World } from '../actors/world.ts';
 import { defaultEngine, type EngineKind, engineFiles, engineOf, openEngine, openView, type View } from '../storage/engines/open.ts';
 import { Store, type StoreProtocol } from '../storage/messages.ts';
 import { knownSchema, NewerStore } from '../storage/migrate.ts';
+import { misplaced } from '../uplink/portal/here.ts';
 import { Failure } from './output.ts';
 import { becomeOwner, dataDirectory, enterData, place, unusable } from './place.ts';
 import { askSupervisor } from './running.ts';
@@ -18,7 +19,7 @@ import { askSupervisor } from './running.ts';
 /** Enters the data directory of a site that is there, to look at it. */
 export async function enterSite(world: World, option: string | undefined): Promise<{ data: string; view: View; engine: EngineKind }> {
   const data = dataDirectory(option);
-  const none = new Failure(`${data} holds no site: start one with mailsite run or mailsite apply, or name another --data`);
+  const none = new Failure(`${data} holds no site: start one with mailsite run, mailsite apply or mailsite join, or name another --data`);
   try {
     process.chdir(data);
     becomeOwner();
@@ -105,6 +106,12 @@ export interface Writable {
   readonly view: View | null;
   /** Opens the store, ours or the running site's; from then on no site can start here until this process ends. */
   open(): Promise<Opened>;
+}
+
+/** Throws where there is a portal instead of a site, or a site instead of a portal. */
+export function mustHold(wanted: 'site' | 'portal', { view, data }: Pick<Writable, 'view' | 'data'>): void {
+  const why = view === null ? null : misplaced(view, wanted, data);
+  if (why !== null) throw new Failure(why);
 }
 
 /** Enters the data directory, made where absent. `wanted`: the engine of a new site. */

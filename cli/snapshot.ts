@@ -1,5 +1,5 @@
 // `mailsite snapshot …`: the verbs on snapshots, a row each. The place is --to for what writes it and --from for what reads
-// it; without either it is the place of the site's document.
+// it, and `portal` is the portal that the site has joined; without either it is the place of the site's document, else that.
 
 import { type Arguments, type OptionName, options as optionRows } from './arguments.ts';
 import { UsageError } from './output.ts';

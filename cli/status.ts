@@ -10,7 +10,9 @@ import { getRow, prefixRange, scanRows, unlessDamaged } from '../storage/rows.ts
 import { listed } from '../storage/scrub.ts';
 import type { RowOf, tables } from '../storage/schema.ts';
 import { certificate, config } from '../storage/views.ts';
+import { portalHere } from '../uplink/portal/here.ts';
 import type { Arguments } from './arguments.ts';
+import { waysOut } from './copy.ts';
 import { bold, count, print, printJson, size, span, table } from './output.ts';
 import { dataDirectory } from './place.ts';
 import { askSupervisor, type Processes } from './running.ts';
@@ -68,7 +70,9 @@ export function look(view: Reader, on: On, processes: Processes | null, snapshot
     ...totals(view),
     damage: damage(view).map(({ table, key, what, foundAt }) => ({ table, key: Buffer.from(key).toString('hex'), what, foundAt })),
     scrubbedAt: scrubbedAt(view),
-    uplink: uplink(view),
+    portal: unlessDamaged(() => portalHere(view)) ?? null,
+    uplink: uplink(view, processes),
+    clock: unlessDamaged(() => getRow(view, 'clock', {})) ?? null,
     certificate: tls === undefined ? null : { notAfter: tls.notAfter, selfSigned: tls.selfSigned },
     queue: queueByDomain(view),
     snapshots,
@@ -88,7 +92,7 @@ function scrubbedAt(view: Reader): number | null {
 }
 
 /** Whose configuration this is, and how the portal is reached; null: this site has none. */
-function uplink(view: Reader) {
+function uplink(view: Reader, processes: Processes | null) {
   const row = unlessDamaged(() => getRow(view, 'uplink', {}));
   if (row === undefined) return null;
   const { portal, site, state, runningRev, seenRev, seenStatus, offlineSince, confirmBy } = row;
@@ -96,7 +100,10 @@ function uplink(view: Reader) {
   let unshipped = 0;
   for (const _ of view.keys(from, to)) unshipped++;
   const errors = JSON.parse(row.seenErrors) as { readonly path: string; readonly message: string }[];
-  return { portal, site, state, runningRev, seenRev, seenStatus, errors, offlineSince: offlineSince === 0 ? null : offlineSince, confirmBy, unshipped };
+  // the row says what was last known: of a site that was killed, or whose agent is not there, that is no session
+  const connected = state === 'active' && processes?.processes.some(({ role, ready }) => role === 'control' && ready === 1) === true;
+  const since = offlineSince === 0 ? null : offlineSince;
+  return { portal, site, state, connected, runningRev, seenRev, seenStatus, errors, offlineSince: since, confirmBy, unshipped };
 }
 
 function totals(view: Reader) {
@@ -170,22 +177,32 @@ export function draw(s: Status, now: number): string {
   if (s.listeners.length > 0)
     parts.push(`${bold('Listening')}\n${table(s.listeners.map((l) => [l.name, `${l.address === '::' ? '*' : l.address}:${l.port}`]))}`);
   if (s.processes.length > 0) parts.push(`${bold('Processes')}\n${processTable(s.processes, now)}`);
+  if (s.portal !== null) return parts.join('\n\n');
   parts.push(s.queue.length === 0 ? `${bold('Queue')}\n  empty` : `${bold('Queue')}\n${queueTable(s.queue, now)}`);
   return parts.join('\n\n');
 }
 
 function head(s: Status, now: number): string {
+  const { portal } = s;
+  const start = portal === null ? 'mailsite run, or mailsite install' : `mailsite portal --data ${s.data}`;
   const rows: (readonly [string, string])[] = [
-    ['site', s.host === null ? 'not configured: give it a document with mailsite apply' : `${s.host}, rev ${s.rev}`],
-    ['runs', s.supervisor === null ? 'no: start it with mailsite run, or mailsite install' : `yes, since ${span(now - s.supervisor.startedAt)}`],
-    ['mail', `${count(s.messages, 'message')}, ${size(s.octets)}, in ${count(s.mailboxes, 'mailbox')} of ${count(s.accounts, 'account')}`],
+    portal === null ? ['site', s.host === null ? notConfigured(s.uplink) : `${s.host}, rev ${s.rev}`] : ['portal', portal.url || 'it has not served yet'],
+    ['runs', s.supervisor === null ? `no: start it with ${start}` : `yes, since ${span(now - s.supervisor.startedAt)}`],
+    ...(portal === null
+      ? [['mail', `${count(s.messages, 'message')}, ${size(s.octets)}, in ${count(s.mailboxes, 'mailbox')} of ${count(s.accounts, 'account')}`] as const]
+      : []),
     ['data', `${s.data}, ${size(s.diskOctets)} on disk, ${s.engine}`],
   ];
   if (s.damage.length > 0) {
     const [first] = s.damage;
     rows.push(['damage', `${count(s.damage.length, 'row')} cannot be mended yet, found ${span(now - (first?.foundAt ?? now))} ago: mailsite check names them`]);
   }
-  if (s.uplink !== null) rows.push(['uplink', describeUplink(s.uplink, now)]);
+  if (s.uplink !== null) rows.push(['uplink', describeUplink(s.uplink, s, now)]);
+  if (s.clock !== null) {
+    const { aheadMs, at } = s.clock;
+    const by = `${span(Math.abs(aheadMs))} ${aheadMs > 0 ? 'behind' : 'ahead of'} that of the portal`;
+    rows.push(['clock', `${by}, seen ${span(now - at)} ago: set the one that is wrong`]);
+  }
   if (s.certificate !== null) {
     const { selfSigned, notAfter } = s.certificate;
     rows.push(['tls', `${selfSigned ? 'self-signed' : 'certificate'}, ${notAfter > now ? 'good for' : 'expired since'} ${span(notAfter - now)}`]);
@@ -200,14 +217,44 @@ function head(s: Status, now: number): string {
   return table(rows, '');
 }
 
-function describeUplink(u: NonNullable<Status['uplink']>, now: number): string {
+function notConfigured(u: Status['uplink']): string {
+  if (u === null || u.state === 'decommissioned') return 'not configured: give it a document with mailsite apply, or a portal with mailsite join';
+  return `not configured: its portal ${u.portal} does that, and no document has come from there yet`;
+}
+
+type Uplink = NonNullable<Status['uplink']>;
+
+function describeUplink(u: Uplink, s: Pick<Status, 'data' | 'supervisor'>, now: number): string {
+  const how = standing(u, s.data);
+  if (how !== null) return how;
   const rev = u.runningRev === 0 ? 'no rev of it yet' : `rev ${u.runningRev} in force`;
-  const since = u.offlineSince === null ? 'connected' : `offline since ${span(now - u.offlineSince)}: mail goes on, the configuration is locked`;
-  const how = u.state === 'active' ? since : u.state === 'offline' || u.state === 'enrolled' ? since : `${u.state}: see the portal`;
+  const since = u.offlineSince === null ? 'not connected' : `offline since ${span(now - u.offlineSince)}`;
+  const goes = s.supervisor === null ? 'the site does not run' : 'mail goes on, the configuration is locked';
+  const reached = u.connected ? 'connected' : `${since}: ${goes}`;
   const [error] = u.errors;
   const not = u.seenRev === u.runningRev || error === undefined ? '' : `; rev ${u.seenRev} was ${u.seenStatus}, because ${error.path} ${error.message}`;
   const waits = u.confirmBy > 0 ? '; it goes back unless the portal is reached with it' : '';
-  return `${u.portal}, ${rev}, ${how}${not}${waits}${u.unshipped > 0 ? `; ${count(u.unshipped, 'event')} to tell` : ''}`;
+  return `${u.portal}, ${rev}, ${reached}${not}${waits}${u.unshipped > 0 ? `; ${count(u.unshipped, 'event')} to tell` : ''}`;
+}
+
+/** What is so until somebody does something, and what that is; null: the machine is its portal's site. */
+function standing({ state, portal, site }: Uplink, data: string): string | null {
+  switch (state) {
+    case 'enrolled':
+    case 'active':
+    case 'offline':
+      return null;
+    case 'restored':
+      return `a copy of site ${site} of ${portal}, out of a snapshot: its portal does not know this machine, and the one before must be off; ${waysOut({ portal }, data).join('; ')}`;
+    case 'superseded':
+      return `superseded at ${portal}: another machine is this site now and takes its mail, this one takes none; switch it off. To make it the site again, launch the site from a snapshot there, into an empty --data`;
+    case 'quarantined':
+      return `quarantined: two machines say they are site ${site} of ${portal}; mail goes on. Make a new claim for it there, and give it to the right one with mailsite join CLAIM`;
+    case 'standby':
+      return `waits to take over site ${site} of ${portal}, and takes no mail until then: give mailsite join the same claim again`;
+    case 'decommissioned':
+      return `given up by ${portal}: its configuration is free, with mailsite apply, or with mailsite join CLAIM for another portal`;
+  }
 }
 
 const processTable = (rows: Status['processes'], now: number): string =>

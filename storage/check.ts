@@ -51,7 +51,7 @@ export interface Checking {
 }
 
 const maxProblems = 1_000;
-const uplinkTables = ['uplink', 'desired', 'before', 'commandResult', 'event', 'eventLog'] as const;
+const uplinkTables = ['uplink', 'desired', 'before', 'commandResult', 'event', 'eventLog', 'clock'] as const;
 
 export function check(reader: Reader, options: CheckOptions = {}): Checked {
   const problems: Problem[] = [];

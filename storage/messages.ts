@@ -261,7 +261,7 @@ export const Store = protocol(
       {},
     ),
     /** A session was granted: its counter is kept before it is used. Refuses `conflict` for one that is not above the last. */
-    uplinkUp: call(141, { now: u53, counter: u53 }, {}),
+    uplinkUp: call(141, { now: u53, counter: u53, aheadMs: i53 }, {}),
     /** There is none any more; `state` other than offline is for good. */
     uplinkDown: call(142, { now: u53, state: oneOf('offline', 'superseded', 'quarantined', 'decommissioned') }, {}),
     /** U2: the rev and its document in one commit. `confirmBy` 0: it stays. Refuses `conflict` for a rev that is not newer. */

@@ -215,7 +215,7 @@ export const tables = {
       machine: text(100),
       signPublic: text(100),
       epoch: u32,
-      state: oneOf('enrolled', 'active', 'offline', 'superseded', 'quarantined', 'decommissioned', 'standby'),
+      state: oneOf('enrolled', 'active', 'offline', 'superseded', 'quarantined', 'decommissioned', 'standby', 'restored'),
       counter: u53,
       joinedAt: u53,
       offlineSince: u53,
@@ -254,6 +254,7 @@ export const tables = {
     { last: u53, octets: u53, started: text(100) },
     'seq of the last event, the octets of those that are kept, and which start of the site was told last',
   ),
+  clock: table(40, {}, { aheadMs: i53, at: u53 }, 'how far the clock of the portal was ahead of ours when the session began; no row: they agree'),
   record: table(
     42,
     { kind: 'u32', id: 'text' },

@@ -49,7 +49,15 @@ export const grantStatement = z.strictObject({
   machine: id,
   may: z.enum(['park', 'read']),
 });
-export const activateStatement = z.strictObject({ what: z.literal('activate'), challenge: z.string().max(2_000), portal: id, site: id, machine: id });
+export const activateStatement = z.strictObject({
+  what: z.literal('activate'),
+  challenge: z.string().max(2_000),
+  portal: id,
+  site: id,
+  machine: id,
+  /** The site was on this machine already: it was not restored from the snapshot of the claim, and proves nothing of it. */
+  kept: z.literal(true).optional(),
+});
 /** The portal's answer, signed: from now on this machine is the site. */
 export const activatedStatement = z.strictObject({
   what: z.literal('activated'),

@@ -12,14 +12,16 @@ import type { View } from '../../storage/engines/open.ts';
 import type { StoreProtocol } from '../../storage/messages.ts';
 import { getRow } from '../../storage/rows.ts';
 import { createSnapshot } from '../../storage/snapshot/create.ts';
-import { keysFor, kitText } from '../../storage/snapshot/keys.ts';
-import { openPlace } from '../../storage/snapshot/place.ts';
+import { keysFor } from '../../storage/snapshot/keys.ts';
+import { openPlace, type Place, PlaceError } from '../../storage/snapshot/place.ts';
 import { config } from '../../storage/views.ts';
+import { openPortal } from '../../uplink/agent/parking.ts';
 import type { Arguments } from '../arguments.ts';
+import { kitOf } from '../kit.ts';
 import { complain, Failure, print, printJsonLine, progress, size, span, UsageError } from '../output.ts';
 import { dataDirectory } from '../place.ts';
 import { type Writable, writeSite } from '../site.ts';
-import { absolute, idOf, localSite, plainly, within } from './source.ts';
+import { idOf, localSite, namedPlace, plainly, portalMeant, within } from './source.ts';
 
 const least = constants.priority.PRIORITY_LOW;
 
@@ -27,22 +29,32 @@ export async function create(given: Arguments): Promise<number> {
   const world = realWorld(() => {});
   const wasRoot = process.getuid?.() === 0;
   const data = mustExist(given);
-  const wanted = given.to === undefined ? undefined : absolute(given.to);
-  const url = wanted ?? (await localSite(world, given))?.to ?? undefined;
+  const wanted = namedPlace(given.to);
+  const local = wanted === undefined ? await localSite(world, given) : null;
+  const member = wanted === undefined ? portalMeant(given, given.to, local) : null;
+  const url = wanted ?? (member === null ? local?.to : `the portal ${member.url}`) ?? undefined;
   if (url !== undefined) within(url, data);
   const site = await siteAt(world, data);
   if (url === undefined) throw new UsageError('name a place for the snapshot: --to FOLDER, FILE.tar or s3://bucket/prefix');
+  const open = async (): Promise<Place> => {
+    if (member !== null) return openPortal(world, member, 'park');
+    const s3 = config(site.view)?.document.snapshots?.s3;
+    return openPlace(within(url, data), { world, create: true, ...(s3 ? { s3 } : {}) });
+  };
+  // a site parks with its portal by itself: what it parks at this moment is there on the second look
+  const twice = <T>(once: () => Promise<T>): Promise<T> =>
+    once().catch((error: unknown) => (member !== null && error instanceof PlaceError ? once() : Promise.reject(error)));
   const began = world.monotonicMs();
   setPriority(least); // mail comes first; threads that begin from now on inherit it
   const bar = progress('snapshot', given.json, () => world.monotonicMs());
-  const { done, host, identity } = await plainly(() => make(world, site, url, given.full, (n, of) => bar.at(n, of))).catch((error: unknown) => {
+  const { done, host, kitFor } = await plainly(() => twice(() => make(world, site, open, given.full, (n, of) => bar.at(n, of)))).catch((error: unknown) => {
     throw wasRoot ? closed(error, url) : error;
   });
   bar.end();
   const ms = Math.round(world.monotonicMs() - began);
   const { kind, manifest, written, reused, read, damaged } = done;
   // whoever made the keys (a site that parks itself, an upgrade, a create that was cut off), here is who can keep the kit
-  const kit = kind !== 'same' && manifest.previous === null ? kitText(host, manifest.lineage, identity) : null;
+  const kit = kind !== 'same' && manifest.previous === null ? kitFor(manifest.lineage) : null;
   const { lineage, commit, takenAt } = manifest;
   if (given.json) printJsonLine({ ok: true, id: idOf(manifest), kind, host, lineage, commit, takenAt, to: url, written, reused, read, damaged, ms, kit });
   else {
@@ -57,19 +69,20 @@ export async function create(given: Arguments): Promise<number> {
   return damaged.length === 0 ? 0 : 1;
 }
 
-async function make(world: World, site: Found, url: string, full: boolean, progress: (done: number, of: number) => void) {
-  const s3 = config(site.view)?.document.snapshots?.s3;
-  const place = await openPlace(within(url, site.data), { world, create: true, ...(s3 ? { s3 } : {}) });
+async function make(world: World, site: Found, open: () => Promise<Place>, full: boolean, progress: (done: number, of: number) => void) {
+  const place = await open();
   const view = await withKeys(world, site);
   const done = await createSnapshot(view, place, { now: world.now(), full, lookBack: true, progress });
-  return { done, host: config(view)?.document.host ?? '', identity: getRow(view, 'recovery', {})?.identity ?? '' };
+  const identity = getRow(view, 'recovery', {})?.identity ?? '';
+  return { done, host: config(view)?.document.host ?? '', kitFor: (lineage: string) => kitOf(view, lineage, identity) };
 }
 
 /** `--data`, in which there is a site: nothing is made where there is none. As root, the place's folder too. */
 function mustExist(given: Arguments): string {
   const data = dataDirectory(given.data);
   if (!existsSync(data)) throw noSite(data);
-  if (given.to !== undefined) giveFolder(absolute(given.to), data);
+  const folder = namedPlace(given.to);
+  if (folder !== undefined) giveFolder(folder, data);
   return data;
 }
 const noSite = (data: string): Failure => new Failure(`${data} holds no site: name its --data`);
@@ -134,5 +147,5 @@ export async function key(given: Arguments): Promise<undefined> {
   const lineage = getRow(view, 'site', {})?.lineage ?? '';
   const identity = getRow(view, 'recovery', {})?.identity ?? '';
   if (given.json) printJsonLine({ host, lineage, identity });
-  else print(kitText(host, lineage, identity));
+  else print(kitOf(view, lineage, identity));
 }

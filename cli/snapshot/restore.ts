@@ -15,8 +15,12 @@ import type { Place } from '../../storage/snapshot/place.ts';
 import { holdStill } from '../../storage/snapshot/drill.ts';
 import { openSnapshot, type SnapshotView } from '../../storage/snapshot/read.ts';
 import { moveOn, NotTheSame, type Restored, type RestoreOptions, restoreSnapshot } from '../../storage/snapshot/restore.ts';
+import { unbind } from '../../storage/snapshot/unbind.ts';
 import { accountByAddress } from '../../storage/views.ts';
+import { getRow, type Row } from '../../storage/rows.ts';
+import { portalHere } from '../../uplink/portal/here.ts';
 import type { Arguments } from '../arguments.ts';
+import { copyWarning } from '../copy.ts';
 import { complain, count, Failure, print, printJsonLine, progress, size, span, UsageError } from '../output.ts';
 import { dataDirectory, enterData, place as paths } from '../place.ts';
 import { beTheOnlyOne, writeSite } from '../site.ts';
@@ -35,7 +39,11 @@ export async function restore(given: Arguments): Promise<number> {
     const found = await chosen(world, place, given);
     if (!only) await mustBeOne(place, found, given.at);
     const key = (await dataKey(world, place, found.manifest, given, true)) as Uint8Array;
-    return only ? putBack(world, place, found, key, given) : restoreSite(world, place, found, key, given, given.drill ? holdStill : null);
+    if (only) return putBack(world, place, found, key, given);
+    return restoreSite(world, place, found, key, given, async (engine) => {
+      if (given.drill) await holdStill(engine);
+      await unbind(engine, world.now());
+    });
   });
 }
 
@@ -46,7 +54,7 @@ export async function restoreSite(
   { manifest }: Found,
   key: Uint8Array,
   given: Arguments,
-  finish: ((engine: Engine) => Promise<unknown>) | null,
+  finish: (engine: Engine) => Promise<void>,
 ): Promise<number> {
   const data = dataDirectory(given.data);
   const snapshot = await openSnapshot(place, manifest, key);
@@ -72,7 +80,8 @@ export async function restoreSite(
   rmSync(paths.restoring, { recursive: true, force: true });
   giveToOwner('.', [paths.run, paths.tmp, paths.lock, paths.supervisorLock]);
   const ms = Math.round(world.monotonicMs() - began);
-  const { problems, octets } = restored;
+  const { problems, octets, uplink, portal } = restored;
+  const copy = uplink?.state === 'restored' ? { portal: uplink.portal, site: uplink.site } : null;
   const { host, counts, digest } = snapshot.secrets;
   let queued = 0;
   for await (const _ of snapshot.scan('queue')) queued++;
@@ -88,20 +97,24 @@ export async function restoreSite(
       octets,
       queued,
       drill: given.drill,
+      copyOf: copy,
+      portal,
       ms,
       problems,
     });
   else {
     for (const { rule, what } of problems) complain(`the site was so when the snapshot was taken: ${rule}: ${what}`);
     print(
-      `${host || 'The site'} is restored in ${data} as it was at commit ${manifest.commit}: ${count(counts.accounts, 'account')}, ${count(counts.messages, 'message')}, ${size(octets)} in ${ms < 2_000 ? `${ms} ms` : span(ms)}. What was written has the digest of the snapshot.`,
+      `${portal === null ? host || 'The site' : `The portal ${portal}`} is restored in ${data} as it was at commit ${manifest.commit}: ${count(counts.accounts, 'account')}, ${count(counts.messages, 'message')}, ${size(octets)} in ${ms < 2_000 ? `${ms} ms` : span(ms)}. What was written has the digest of the snapshot.`,
     );
     if (given.drill)
       print(
         `This is a drill: ${queued === 0 ? 'its queue is empty' : `${count(queued, 'message')} in its queue ${queued === 1 ? 'is' : 'are'} held`}, and it parks nowhere. New mail that is given to it is sent.`,
       );
     else if (queued > 0) print(`${count(queued, 'message')} wait${queued === 1 ? 's' : ''} in its queue and will be sent when it runs.`);
-    print(`Start it with mailsite run --data ${data}, or mailsite install.`);
+    if (copy !== null) print(`\n${copyWarning(copy, data)}\n`);
+    if (portal !== null) print(`Start it with mailsite portal --data ${data}${portal === '' ? '' : ` --url ${portal}`}.`);
+    else if (uplink?.state !== 'standby') print(`Start it with mailsite run --data ${data}, or mailsite install.`);
   }
   return problems.length === 0 ? 0 : 1;
 }
@@ -110,15 +123,18 @@ async function load(
   kind: EngineKind,
   snapshot: SnapshotView,
   options: RestoreOptions,
-  finish: ((engine: Engine) => Promise<unknown>) | null,
-): Promise<Restored> {
+  finish: (engine: Engine) => Promise<void>,
+): Promise<Restored & { readonly uplink: Row<'uplink'> | undefined; readonly portal: string | null }> {
   const engine = await loadEngine(paths.restoring, kind, true);
   try {
     const restored = await restoreSnapshot(engine, snapshot, options);
     await moveOn(engine);
-    await finish?.(engine);
+    await finish(engine);
+    engine.refresh();
+    const uplink = getRow(engine, 'uplink', {});
+    const portal = portalHere(engine)?.url ?? null;
     await engine.close();
-    return restored;
+    return { ...restored, uplink, portal };
   } catch (error) {
     if (error instanceof DiskFull) throw new Failure('there is no room for the site: free some, or name a --data on another disk; nothing was restored');
     if (error instanceof NotTheSame) throw new Failure(`${error.message}: nothing was restored`);

@@ -12,6 +12,7 @@ import { type Glance, glance as glanceAt, type Manifest, manifestNames, readLine
 import { openPlace, type Place, PlaceError } from '../../storage/snapshot/place.ts';
 import { Damaged } from '../../storage/snapshot/seal.ts';
 import { config } from '../../storage/views.ts';
+import { type Member, memberOf, openPortal } from '../../uplink/agent/parking.ts';
 import type { Arguments } from '../arguments.ts';
 import { Failure, UsageError } from '../output.ts';
 import { dataDirectory } from '../place.ts';
@@ -31,14 +32,29 @@ export async function plainly<T>(run: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The place that a verb reads: `--from`, else the one of the document of the site. */
+/** As `--from` or `--to`: the portal of the site. */
+const portalWord = 'portal';
+
+/** The place that a verb reads: `--from`, else the one of the document of the site, else the portal that it has joined. */
 export async function fromPlace(world: World, given: Arguments): Promise<Place> {
   const local = await localSite(world, given);
+  const member = portalMeant(given, given.from, local);
+  if (member !== null) return openPortal(world, member, 'read');
   const url = given.from === undefined ? local?.to : absolute(given.from);
   if (url == null) throw new UsageError('name the place of the snapshots: --from FOLDER, FILE.tar or s3://bucket/prefix');
   const place = await openPlace(within(url, dataDirectory(given.data)), { world, create: false, ...local?.s3 });
   return { ...place, url: asWritten(place.url) };
 }
+
+/** The site as its portal knows it, where `named` (`--from`, `--to`) or the lack of any other place means the portal; else null. */
+export function portalMeant(given: Arguments, named: string | undefined, local: Local | null): Member | null {
+  if (named === portalWord && local?.member == null)
+    throw new Failure(`no site in ${dataDirectory(given.data)} is known to a portal: name another place, or the --data of a site that has joined one`);
+  return named === portalWord || (named === undefined && local?.to == null) ? (local?.member ?? null) : null;
+}
+
+/** The folder, file or bucket that `--to` names, absolute; undefined: none. */
+export const namedPlace = (to: string | undefined): string | undefined => (to === undefined || to === portalWord ? undefined : absolute(to));
 
 const held = new Map<string, string>();
 
@@ -66,6 +82,8 @@ interface Local {
   readonly to: string | null;
   readonly s3: object;
   readonly lineage: string;
+  /** Null: no portal knows this machine. */
+  readonly member: Member | null;
   /** The data keys of this site's history, by lineage. */
   readonly keys: ReadonlyMap<string, Uint8Array>;
 }
@@ -78,7 +96,13 @@ export async function localSite(world: World, given: Arguments): Promise<Local |
     const found = await glance(world, data, (view) => {
       const parking = config(view)?.document.snapshots ?? null;
       const keys = new Map([...scanRows(view, 'lineage', [])].map(({ key, row }) => [key.lineage, row.dataKey] as const));
-      return { lineage: getRow(view, 'site', {})?.lineage ?? '', to: parking?.to ?? null, s3: parking?.s3 ? { s3: parking.s3 } : {}, keys };
+      return {
+        lineage: getRow(view, 'site', {})?.lineage ?? '',
+        to: parking?.to ?? null,
+        s3: parking?.s3 ? { s3: parking.s3 } : {},
+        member: memberOf(view),
+        keys,
+      };
     });
     giveToOwner(
       data,
@@ -126,7 +150,10 @@ export async function chosen(world: World, place: Place, given: Arguments): Prom
   const local = await localSite(world, given);
   const last =
     matching.findLast(({ lineage }) => lineage === local?.lineage) ?? matching.findLast(({ lineage }) => local?.keys.has(lineage)) ?? matching.at(-1);
-  if (last === undefined) throw new Failure(`${place.url} has no snapshot at ${at}${bad}: mailsite snapshot list --from ${place.url} tells which there are`);
+  if (last === undefined)
+    throw new Failure(
+      `${place.url} has no snapshot at ${at}${bad}: mailsite snapshot list${given.from === undefined ? '' : ` --from ${given.from}`} tells which there are`,
+    );
   return { name: last.name, manifest: await readManifest(place, last.name) };
 }
 

@@ -17,7 +17,7 @@ export const joined: Command<'joined'> = (tx, { now, identity, ...who }) => {
   const was = tx.get('uplink', {});
   const same = was?.portalId === who.portalId && was.site === who.site;
   if (was && !same && was.state !== 'decommissioned' && !isKit(tx, identity)) return refuse('locked', `it belongs to the portal ${was.portal}`);
-  if (same && was.machine === who.machine && was.epoch >= who.epoch && was.state !== 'standby') return {}; // asked again
+  if (same && was.machine === who.machine && was.epoch >= who.epoch && !awaitsClaim(was)) return {}; // asked again
   const kept: Pick<Uplink, 'seenRev' | 'seenHash' | 'seenStatus' | 'seenErrors' | 'runningRev' | 'runningHash' | 'confirmBy'> = same
     ? was
     : { seenRev: 0, seenHash: '', seenStatus: 'none', seenErrors: '[]', runningRev: 0, runningHash: '', confirmBy: 0 };
@@ -31,18 +31,25 @@ export const joined: Command<'joined'> = (tx, { now, identity, ...who }) => {
   return {};
 };
 
-export const uplinkUp: Command<'uplinkUp'> = (tx, { counter }) => {
+/** It is not the machine that its row names, until it joins as that one. */
+const awaitsClaim = ({ state }: Uplink): boolean => state === 'standby' || state === 'restored';
+
+export const uplinkUp: Command<'uplinkUp'> = (tx, { now, counter, aheadMs }) => {
   const row = tx.get('uplink', {});
   if (!row) return notJoined();
   if (counter <= row.counter) return refuse('conflict', `session ${counter} is not above ${row.counter}`);
   tx.put('uplink', {}, { ...row, counter, state: 'active', offlineSince: 0 });
+  if (Math.abs(aheadMs) > limits.clockDiffersMs) {
+    tx.put('clock', {}, { aheadMs, at: now });
+    note(tx, now, [{ name: 'clock.differs', body: JSON.stringify({ aheadMs }) }]);
+  } else if (tx.get('clock', {})) tx.delete('clock', {});
   return {};
 };
 
 export const uplinkDown: Command<'uplinkDown'> = (tx, { now, state }) => {
   const row = tx.get('uplink', {});
   if (!row) return notJoined();
-  const lasting = row.state === 'superseded' || row.state === 'decommissioned';
+  const lasting = row.state === 'superseded' || row.state === 'decommissioned' || row.state === 'restored';
   if (row.state === state || lasting) return {};
   const offlineSince = row.offlineSince === 0 ? now : row.offlineSince;
   tx.put('uplink', {}, { ...row, state, offlineSince });

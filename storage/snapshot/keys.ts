@@ -74,16 +74,16 @@ export async function unwrapKey(armored: string, identities: readonly string[]):
 /** The last letters of a key follow from the others (BIP 173). */
 const checkLetters = 6;
 
-/** The recovery kit, for printing. */
-export function kitText(host: string, lineage: string, identity: string): string {
-  return `RECOVERY KIT of the mail site ${host}
+/** The recovery kit, for printing. `what`: such as the mail site mail.example.org. `holds`: what is in it, beside its settings. */
+export function kitText(what: string, holds: string, lineage: string, identity: string): string {
+  return `RECOVERY KIT of ${what}
 
-This is the key to the snapshots of ${host}. Snapshots hold all its
-mail, accounts and settings, and they are encrypted. Whoever has this key and a snapshot can
-read everything. Whoever has lost the site and this key has lost the mail: nobody, not even
+This is the key to the snapshots of ${what}. Snapshots hold all its
+${holds} and settings, and they are encrypted. Whoever has this key and a snapshot can
+read everything. Whoever has lost the machine and this key has lost all of it: nobody, not even
 who made the program, can open a snapshot without it.
 
-Keep it on paper or in a password manager, in two places, and away from the site and from
+Keep it on paper or in a password manager, in two places, and away from the machine and from
 its snapshots.
 
     ${identity}
@@ -91,7 +91,7 @@ its snapshots.
     check letters: ${identity.slice(-checkLetters)} (the last ${checkLetters} of the key)
     history:       ${lineage}
 
-To bring the site back on a new machine, run
+To bring it back on a new machine, run
 
     mailsite snapshot restore --from PLACE
 

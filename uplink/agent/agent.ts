@@ -59,6 +59,7 @@ export function createAgent(site: AgentSite): Agent {
   return {
     wake: () => session?.tell({ is: 'tick' }),
     async run() {
+      await beginOffline(site);
       const confirming = keepConfirming(site);
       const talking = async (): Promise<never> => {
         for (let failures = 0; ; ) {
@@ -95,11 +96,20 @@ function pause(world: World, failures: number, retryAfterMs: number): number {
   return retryAfterMs > 1 ? Math.min(retryAfterMs, limits.uplinkRetryMaxMs) * (0.75 + part / 2) : most * part;
 }
 
+/** Nothing is connected before the first session; and a copy of a site says at each start that it is one. */
+async function beginOffline({ world, store, view }: AgentSite): Promise<void> {
+  view.refresh();
+  const row = getRow(view, 'uplink', {});
+  if (row?.state === 'active') await store.ask('uplinkDown', { now: world.now(), state: 'offline' }).catch(ignoreLost);
+  if (row?.state === 'restored')
+    world.log('uplink.restored', { portal: row.portal, site: row.site, why: 'its portal does not know this machine: the one before must be off' });
+}
+
 /** Who we are to which portal, when there is anything to be said to it. */
 function joinedRow({ view, signer }: AgentSite): UplinkRow | null {
   view.refresh();
   const row = getRow(view, 'uplink', {});
-  if (row === undefined || ['superseded', 'decommissioned', 'standby'].includes(row.state)) return null;
+  if (row === undefined || ['superseded', 'decommissioned', 'standby', 'restored'].includes(row.state)) return null;
   return signer()?.publicKey === row.signPublic ? row : null; // another's: a snapshot was restored on this machine
 }
 const ownerOf = (site: AgentSite): string => {

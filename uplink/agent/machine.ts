@@ -5,7 +5,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } f
 import { z } from 'zod';
 import type { World } from '../../actors/world.ts';
 import { makeKit } from '../../storage/snapshot/keys.ts';
-import { seedFrom } from '../keys.ts';
+import { seedFrom, signerOf } from '../keys.ts';
 
 const machineKey = z.strictObject({
   what: z.string(),
@@ -41,10 +41,10 @@ function parse(text: string): unknown {
   }
 }
 
-/** The key of this machine, made where there is none. */
-export async function ensureMachineKey({ random }: Pick<World, 'random'>): Promise<MachineKey> {
+/** The key of this machine, made where there is none. `not`: the public key of one that must not be used again. */
+export async function ensureMachineKey({ random }: Pick<World, 'random'>, not = ''): Promise<MachineKey> {
   const found = readMachineKey();
-  if (found !== null) return found;
+  if (found !== null && (not === '' || signerOf(found.seed).publicKey !== not)) return found;
   const made = { what: 'the key of this machine: it must not be copied to another one', seed: seedFrom(random), ...(await makeKit()) };
   const file = openSync(`${machineFile}.new`, 'w', 0o600);
   writeSync(file, `${JSON.stringify(made, null, 2)}\n`);

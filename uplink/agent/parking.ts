@@ -27,13 +27,19 @@ export interface Member {
 
 /** Where this site parks now beside what its document says; null: nowhere. */
 export function parkingBeside(world: World, view: Reader): Beside | null {
+  const member = memberOf(view);
+  if (member === null) return null;
+  return { to: `the portal ${member.url}, epoch ${member.epoch}`, everySeconds, open: async () => openPortal(world, member, 'park') };
+}
+
+/** Who this machine is to the portal of its site, the data folder being the current directory; null: nobody. */
+export function memberOf(view: Reader): (Member & { readonly epoch: number }) | null {
   const row = getRow(view, 'uplink', {});
+  if (row === undefined || !['enrolled', 'active', 'offline'].includes(row.state)) return null;
   const key = readMachineKey();
-  if (row === undefined || key === null || !['enrolled', 'active', 'offline'].includes(row.state)) return null;
-  const signer = signerOf(key.seed);
-  if (signer.publicKey !== row.signPublic) return null;
-  const member = { url: row.portal, site: row.site, machine: row.machine, signer };
-  return { to: `the portal ${row.portal}, epoch ${row.epoch}`, everySeconds, open: async () => openPortal(world, member, 'park') };
+  const signer = key === null ? null : signerOf(key.seed);
+  if (signer?.publicKey !== row.signPublic) return null;
+  return { url: row.portal, site: row.site, machine: row.machine, epoch: row.epoch, signer };
 }
 
 export function openPortal(world: World, member: Member, may: 'park' | 'read'): Place {

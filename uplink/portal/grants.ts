@@ -66,15 +66,16 @@ export async function respondActivate(portal: Portal, json: unknown): Promise<Re
   const ask = signedValue.safeParse(json);
   const who = ask.success ? await proved(portal, ask.data, activateStatement) : null;
   if (who === null) return refusal(403, 'this machine is not known here, or the challenge is over');
-  const { site, machine, challenge } = who.said;
-  const done = await activate(portal, who.organisation, site, machine);
+  const { site, machine, challenge, kept = false } = who.said;
+  const done = await activate(portal, who.organisation, site, machine, !kept);
   if (done === null) return refusal(409, 'superseded: another machine is this site now, or the site is given up');
   const { identity, signer } = await signerFor(portal.records);
   const { signPublic, signProof } = identity;
   return Response.json({ ...signValue(signer, 'activated', { challenge, site, machine, ...done }), signPublic, signProof });
 }
 
-function activate({ records, world }: Portal, organisation: string, id: string, name: string): Promise<{ epoch: number } | null> {
+/** `proves`: the site was restored from the snapshot of the claim. */
+function activate({ records, world }: Portal, organisation: string, id: string, name: string, proves: boolean): Promise<{ epoch: number } | null> {
   return records.transact(async (tx) => {
     const site = await tx.get('site', organisation, id);
     const machine = await tx.get('machine', id, name);
@@ -87,8 +88,8 @@ function activate({ records, world }: Portal, organisation: string, id: string, 
     const before = site.machine === '' ? undefined : await tx.get('machine', id, site.machine);
     if (before !== undefined) tx.put('machine', [id, site.machine], { ...before, state: 'superseded' });
     tx.put('machine', [id, name], { ...machine, state: 'active', epoch });
-    tx.put('site', [organisation, id], { ...site, state: 'active', epoch, machine: name, online: false, since: now, provenAt: now });
-    await markProven(tx, organisation, id, name, now);
+    tx.put('site', [organisation, id], { ...site, state: 'active', epoch, machine: name, online: false, since: now, ...(proves ? { provenAt: now } : {}) });
+    if (proves) await markProven(tx, organisation, id, name, now);
     alarm(tx, world, { organisation, site: id, name: 'site.launched', detail: `machine ${name} is this site now, as epoch ${epoch}` });
     world.log('portal.enrolled', { site: id, machine: name, epoch });
     return { epoch };

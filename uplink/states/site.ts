@@ -7,7 +7,8 @@
 // only when the portal has said that it has them.
 //
 // States of a site (table `uplink`): no row: unclaimed → enrolled → active ⇄ offline (its configuration is locked);
-// superseded and decommissioned are for good, quarantined until an administrator picks one machine.
+// superseded and decommissioned are for good, quarantined until an administrator picks one machine; standby and restored are
+// copies that came out of a snapshot, until they join as the site's machine: the one is fenced, the other serves.
 
 import { limits } from '../../actors/limits.ts';
 import { isRefusal } from '../../actors/wire.ts';
@@ -275,8 +276,12 @@ function welcomed(session: SiteSession, body: BodyOf<'welcome'>, seen: SiteSeen)
   if (!said.success || said.data.nonce !== nonce || said.data.machine !== row.machine) return end(session, 'a welcome that is not signed for us');
   const { counter, epoch, eventSeq, eventMark, wantedRev, time } = said.data;
   if (epoch !== row.epoch || counter <= row.counter) return end(session, 'a welcome for another session');
-  const next: SiteSession = { ...session, phase: 'counting', welcome: { counter, eventSeq, eventMark, wantedRev, aheadMs: time - now } };
-  return doing(next, { do: 'store', kind: 'uplinkUp', ask: { now, counter }, next: 'counted' });
+  const aheadMs = time - now;
+  const next: SiteSession = { ...session, phase: 'counting', welcome: { counter, eventSeq, eventMark, wantedRev, aheadMs } };
+  const by = `${Math.round(Math.abs(aheadMs) / 1_000)} s ${aheadMs > 0 ? 'behind' : 'ahead of'}`;
+  const differs: readonly SiteEffect[] =
+    Math.abs(aheadMs) > limits.clockDiffersMs ? [{ do: 'warn', why: `the clock of this machine is ${by} that of its portal: set the one that is wrong` }] : [];
+  return doing(next, ...differs, { do: 'store', kind: 'uplinkUp', ask: { now, counter, aheadMs }, next: 'counted' });
 }
 
 function stored(session: SiteSession, next: Stored, answer: object, seen: SiteSeen): SiteStep {

@@ -16,6 +16,7 @@ export const events = {
   'certificate.made': 'New certificate',
   'mail.bounced': 'Mail could not be delivered; its sender was told',
   'mail.doubleBounce': 'Mail could not be delivered, and its sender could not be told',
+  'clock.differs': 'The clocks of the machine and of the portal differ by more than 5 seconds',
   'disk.full': 'The disk is full: new mail is put off',
   'disk.room': 'There is room on the disk again',
   'store.damaged': 'Rows of the database are damaged',

@@ -2,6 +2,8 @@
 
 import { expect, test } from 'vitest';
 import { draw, look } from '../../../cli/status.ts';
+import { memoryEngine } from '../../../storage/engines/memory.ts';
+import { unbind } from '../../../storage/snapshot/unbind.ts';
 import { contentOf, mailOf, testStore } from '../storage/fixture.ts';
 
 test('mail, quota and the queue by destination: how many, how old, when next, and why not', async () => {
@@ -96,4 +98,54 @@ test('a site without a document says what to do, a running one lists its listene
   expect(page).toContain('Listening\n  smtp  *:25\n');
   expect(page).toContain('Processes\n  edge 0  pid 7  up 60 s\n  edge 1  pid 8  starting  2 restarts\n');
   expect(page).toContain('Queue\n  empty');
+});
+
+const who = { portal: 'https://portal.test', portalId: 'p', rootPublic: 'r', site: 's', machine: 'm', signPublic: 'k', epoch: 1, identity: '' };
+const on = { data: '/data', engine: 'lmdb', diskOctets: 0 } as const;
+const running = (ready: number) => ({
+  pid: 1,
+  startedAt: 0,
+  processes: [{ role: 'control', index: 0, pid: 2, startedAt: 0, restarts: 0, ready }],
+  listeners: [],
+});
+
+test('U3: connected is said of a site whose uplink lives, and of no other', async () => {
+  const store = await testStore();
+  await store.ok('joined', who);
+  await store.ok('uplinkUp', { counter: 1, aheadMs: 0 });
+  const said = (processes: Parameters<typeof look>[2]) => {
+    const found = look(store.engine, on, processes);
+    return [found.uplink?.connected, Bun.stripANSI(draw(found, store.world.time)).match(/uplink +(.*)/)?.[1]];
+  };
+  expect(said(running(1))).toEqual([true, 'https://portal.test, no rev of it yet, connected; 1 event to tell']);
+  await store.ok('uplinkUp', { counter: 2, aheadMs: 12_000 });
+  expect(Bun.stripANSI(draw(look(store.engine, on, null), store.world.time))).toMatch(/clock +12 s behind that of the portal/);
+  await store.ok('uplinkUp', { counter: 3, aheadMs: 0 });
+  expect(said(running(0))[1]).toContain('not connected: mail goes on');
+  expect(said(null)).toEqual([false, 'https://portal.test, no rev of it yet, not connected: the site does not run; 2 events to tell']);
+  await unbind(store.engine, store.world.time);
+  expect(said(running(1))).toEqual([
+    false,
+    expect.stringMatching(/a copy of site s of https:\/\/portal\.test.*must be off.*mailsite join CLAIM.*mailsite rehome/),
+  ]);
+});
+
+test('what its portal did with a site, and what is to be done about it', async () => {
+  const store = await testStore();
+  await store.ok('joined', who);
+  await store.ok('uplinkDown', { state: 'quarantined' });
+  const said = () => Bun.stripANSI(draw(look(store.engine, on, null), store.world.time));
+  expect(said()).toMatch(/two machines say .* new claim/);
+  await store.ok('uplinkDown', { state: 'superseded' });
+  expect(said()).toMatch(/another machine is this site now.*switch it off/);
+});
+
+test('a site without a document says who gives it one', () => {
+  const engine = memoryEngine();
+  const found = look(engine, on, null);
+  expect(draw(found, 0)).toMatch(/mailsite apply.*mailsite join/);
+  const uplink = { ...who, state: 'enrolled' as const, connected: false, runningRev: 0, seenRev: 0, seenStatus: 'none' as const, errors: [], unshipped: 0 };
+  const joined = draw({ ...found, uplink: { ...uplink, offlineSince: 0, confirmBy: 0 } }, 0);
+  expect(joined).toContain('its portal https://portal.test does that');
+  expect(joined).not.toContain('mailsite apply');
 });

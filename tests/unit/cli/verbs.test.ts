@@ -62,7 +62,7 @@ describe('a site that does not run', () => {
       expect(mailsite([verb, '--data', join(data, 'none')])).toEqual({
         code: 1,
         out: '',
-        errors: [`mailsite: ${join(data, 'none')} holds no site: start one with mailsite run or mailsite apply, or name another --data`],
+        errors: [`mailsite: ${join(data, 'none')} holds no site: start one with mailsite run, mailsite apply or mailsite join, or name another --data`],
       });
     }
     expect(existsSync(join(data, 'none'))).toBe(false);

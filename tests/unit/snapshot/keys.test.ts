@@ -37,7 +37,7 @@ test('a wrapped key that was changed is damaged, or has lost its recipient; it n
 
 test('a kit is found in itself, and however it was typed or pasted', async () => {
   const { identity } = await makeKit();
-  const kit = kitText('mail.example.test', '0123456789abcdef', identity);
+  const kit = kitText('the mail site mail.example.test', 'mail, accounts', '0123456789abcdef', identity);
   expect(kit).toContain(identity);
   expect(kit).toContain(`check letters: ${identity.slice(-6)}`);
   const ways: ((text: string) => string)[] = [

@@ -80,6 +80,39 @@ test.each([
   if (asked.length === 0) expect(session.phase).toBe('over');
 });
 
+test.each([
+  [5_000, null],
+  [5_001, '5 s behind'],
+  [-60_000, '60 s ahead of'],
+])('a portal whose clock is %d ms ahead: the site warns: %s', (aheadMs, warned) => {
+  const [root, signer] = [signerOf(seed(3)), signerOf(seed(4))];
+  const row = { portalId: 'p', portal: 'portal.test', rootPublic: root.publicKey, machine: 'm', site: 's', epoch: 1, counter: 5, state: 'offline' };
+  const told = { seenRev: 0, seenHash: '', runningRev: 0, runningHash: '' };
+  const seen = { now: at, monotonicMs: 0, row: { ...row, ...told }, signer: machine, nonce: 'n', version: '', lineage: '', commit: 0 } as unknown as SiteSeen;
+  const signProof = root.sign(keyStatement(signer.publicKey));
+  const challenge: ToSite = { t: 'challenge', body: { nonce: 'c', portal: 'p', signPublic: signer.publicKey, signProof, time: at } };
+  const greeted = siteNext(siteBegins(0), { is: 'heard', text: frameText(challenge, 1) }, seen);
+  const statement = { nonce: 'n', machine: 'm', counter: 6, epoch: 1, eventSeq: 0, eventMark: '', wantedRev: 0, time: at + aheadMs };
+  const welcome: ToSite = { t: 'welcome', body: signValue(signer, 'welcome', statement) };
+  const { effects } = siteNext(greeted.session, { is: 'heard', text: frameText(welcome, 2) }, seen);
+  const whys = effects.flatMap((effect: SiteEffect) => (effect.do === 'warn' ? [effect.why] : []));
+  expect(whys).toEqual(warned === null ? [] : [expect.stringContaining(`is ${warned} that of its portal`)]);
+  expect(effects.at(-1)).toMatchObject({ do: 'store', kind: 'uplinkUp', ask: { counter: 6, aheadMs } });
+});
+
+test('a site says that the clocks differ: its people are alarmed, once a day', async () => {
+  const here = await portalWith();
+  await admit(here, 1);
+  const { sessionCounter } = (await here.portal.records.get('machine', 's', 'm')) as { sessionCounter: number };
+  const who = { organisation: 'o', site: 's', machine: 'm', epoch: 1, counter: sessionCounter };
+  for (const [i, text] of ['{"aheadMs":', '{"aheadMs":12000}', '{"aheadMs":12000}'].entries()) {
+    const body = { events: [{ seq: i + 1, at, name: 'clock.differs', body: text }] };
+    expect(await doDeed(here.portal, { name: 'events', who, body })).toMatchObject({ is: 'took' });
+  }
+  const alarms = await here.portal.records.list('alarm', ['o']);
+  expect(alarms.map(({ body }) => [body.name, body.detail])).toEqual([['clock.differs', 'the clock of the site is 12 s behind ours']]);
+});
+
 test('a site that has said who it is takes no place of strangers any more', async () => {
   const { portal } = await portalWith();
   const said: ToSite[] = [];

@@ -4,6 +4,8 @@ import { expect, test } from 'vitest';
 import { limits } from '../../../actors/limits.ts';
 import { eventMark } from '../../../storage/eventmark.ts';
 import { getRow, scanRows } from '../../../storage/rows.ts';
+import { unbind } from '../../../storage/snapshot/unbind.ts';
+import { fenced } from '../../../storage/views.ts';
 import { documentOf, testStore, type TestStore } from '../storage/fixture.ts';
 
 const who = { portal: 'https://portal.test', portalId: 'p', rootPublic: 'r', site: 's', machine: 'm', signPublic: 'k', epoch: 1, identity: '' };
@@ -100,8 +102,8 @@ test('U2: a command is done once, with its row or not at all; what is not in the
 
 test('a session counter only grows, and what is for good stays', async () => {
   const store = await joined();
-  await store.ok('uplinkUp', { counter: 4 });
-  expect(await store.no('uplinkUp', { counter: 4 })).toBe('conflict');
+  await store.ok('uplinkUp', { counter: 4, aheadMs: 0 });
+  expect(await store.no('uplinkUp', { counter: 4, aheadMs: 0 })).toBe('conflict');
   await store.ok('uplinkDown', { state: 'offline' });
   expect(uplink(store)).toMatchObject({ state: 'offline', offlineSince: store.world.time });
   await store.ok('uplinkDown', { state: 'superseded' });
@@ -153,4 +155,48 @@ test('a site without a portal records nothing: there is nobody to tell', async (
   const store = await testStore();
   await store.ok('recordEvents', { events: [{ name: 'n', body: '{}' }] });
   expect(events(store)).toEqual([]);
+});
+
+test('U3: a restored copy of a joined site is not the machine that joined, serves, and joins as the next one', async () => {
+  const store = await joined();
+  await store.ok('uplinkUp', { counter: 4, aheadMs: 0 });
+  await unbind(store.engine, 7_000);
+  expect(uplink(store)).toMatchObject({ state: 'restored', offlineSince: 7_000, portal: who.portal, site: 's', machine: 'm' });
+  await store.ok('uplinkDown', { state: 'offline' });
+  expect(uplink(store)?.state).toBe('restored');
+  expect(fenced(store.engine)).toBe(false);
+  expect(await store.no('applyConfig', { document: document('other.example.test') })).toBe('locked');
+  expect(await store.no('joined', { ...who, site: 's2' })).toBe('locked');
+  await store.ok('joined', { ...who, machine: 'm2', signPublic: 'k2', epoch: 2 });
+  expect(uplink(store)).toMatchObject({ state: 'enrolled', machine: 'm2', epoch: 2, counter: 0 });
+  expect(store.problems()).toEqual([]);
+});
+
+test('U3: the same machine joins again after its site was restored in its own folder', async () => {
+  const store = await joined();
+  await unbind(store.engine, 7_000);
+  await store.ok('joined', who);
+  expect(uplink(store)?.state).toBe('enrolled');
+});
+
+test('U3: a copy of what was superseded stays fenced, one of what was given up stays free', async () => {
+  for (const state of ['superseded', 'decommissioned'] as const) {
+    const store = await joined();
+    await store.ok('uplinkDown', { state });
+    await unbind(store.engine, 7_000);
+    expect(uplink(store)?.state).toBe(state);
+  }
+});
+
+test('a clock that differs by more than 5 seconds is told once a session, and known until it does not', async () => {
+  const store = await joined();
+  const clock = () => getRow(store.engine, 'clock', {});
+  await store.ok('uplinkUp', { counter: 1, aheadMs: 5_000 });
+  expect([clock(), events(store).length]).toEqual([undefined, 1]);
+  await store.ok('uplinkUp', { counter: 2, aheadMs: -5_001 });
+  expect(clock()).toEqual({ aheadMs: -5_001, at: store.world.time });
+  expect(events(store).at(-1)).toMatchObject({ name: 'clock.differs', body: '{"aheadMs":-5001}' });
+  await store.ok('uplinkUp', { counter: 3, aheadMs: 3 });
+  expect([clock(), events(store).length]).toEqual([undefined, 2]);
+  expect(store.problems()).toEqual([]);
 });

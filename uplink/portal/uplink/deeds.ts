@@ -41,7 +41,7 @@ function within(here: Here, tx: Transaction, deed: Deed): Promise<Done> {
     case 'reported':
       return reported(tx, deed);
     case 'events':
-      return events(tx, deed);
+      return events(tx, here.world, deed);
     case 'result':
       return result(here, tx, deed);
     case 'kept':
@@ -82,9 +82,7 @@ async function admit({ world }: Here, tx: Transaction, { statement, signed }: De
 
 /** It knows a later machine of its site than we do: an older copy of our records came back, and we may judge nobody by it. */
 async function older(tx: Transaction, world: World, { organisation, site, machine, epoch }: Omit<Who, 'counter'>, known: number): Promise<Done> {
-  const since = world.now() - DAY_MS; // it comes again and again, and people are told once a day
-  const recent = await tx.list('alarm', [organisation], { reverse: true });
-  if (!recent.some(({ body }) => body.name === 'portal.older' && body.site === site && body.at > since)) {
+  if (!(await alarmedToday(tx, world, organisation, site, 'portal.older'))) {
     const detail = `machine ${machine} proves epoch ${epoch}, and the portal knows ${known}: its records are older than the site`;
     alarm(tx, world, { organisation, site, name: 'portal.older', detail });
     world.log('portal.older', { site, machine, epoch });
@@ -92,6 +90,13 @@ async function older(tx: Transaction, world: World, { organisation, site, machin
   return { is: 'bye', reason: 'refused' };
 }
 const DAY_MS = 86_400_000;
+
+/** What comes again and again is told to people once a day. */
+async function alarmedToday(tx: Transaction, world: World, organisation: string, site: string, name: string): Promise<boolean> {
+  const since = world.now() - DAY_MS;
+  const recent = await tx.list('alarm', [organisation], { reverse: true });
+  return recent.some(({ body }) => body.name === name && body.site === site && body.at > since);
+}
 
 /** A copy of the machine, or a disk that was rolled back: nobody can tell which of the two is the one, so none is heard. */
 function quarantine(tx: Transaction, world: World, { organisation, site: id, machine: name, counter }: Omit<Who, 'epoch'>, { site, machine }: Fenced): Done {
@@ -216,7 +221,24 @@ async function reported(tx: Transaction, { who, body }: DeedOf<'reported'>): Pro
   return { is: 'took', body: { reportSeq } };
 }
 
-async function events(tx: Transaction, { who, body }: DeedOf<'events'>): Promise<Done> {
+const clockBody = z.object({ aheadMs: z.number() });
+function aheadOf(body: string): number | null {
+  try {
+    return clockBody.parse(JSON.parse(body)).aheadMs;
+  } catch {
+    return null; // an event is told as it is, whatever is in it
+  }
+}
+
+/** Each session of a site says it again. */
+async function alarmClock(tx: Transaction, world: World, { organisation, site }: Who, body: string): Promise<void> {
+  const aheadMs = aheadOf(body);
+  if (aheadMs === null || (await alarmedToday(tx, world, organisation, site, 'clock.differs'))) return;
+  const detail = `the clock of the site is ${Math.round(Math.abs(aheadMs) / 1_000)} s ${aheadMs > 0 ? 'behind' : 'ahead of'} ours`;
+  alarm(tx, world, { organisation, site, name: 'clock.differs', detail });
+}
+
+async function events(tx: Transaction, world: World, { who, body }: DeedOf<'events'>): Promise<Done> {
   const own = await fenced(tx, who);
   if ('is' in own) return own;
   let { eventSeq, eventMark: mark = '' } = own.site;
@@ -224,6 +246,7 @@ async function events(tx: Transaction, { who, body }: DeedOf<'events'>): Promise
     if (event.seq <= eventSeq) continue;
     if (event.seq !== eventSeq + 1 && !(event.name === 'gap' && gapFrom(event.body) <= eventSeq + 1)) return confused;
     tx.put('event', [who.site, ordered(event.seq)], event);
+    if (event.name === 'clock.differs') await alarmClock(tx, world, who, event.body);
     eventSeq = event.seq;
     mark = eventMark(event);
   }
