@@ -1,6 +1,7 @@
 // `mailsite join`: this machine takes a claim and becomes a site of that portal. It works on a site that runs, on one that
 // does not, and on a folder that holds none yet. Asked again it changes nothing.
 
+import { hostname } from 'node:os';
 import { z } from 'zod';
 import { realWorld } from '../actors/platform.ts';
 import type { World } from '../actors/world.ts';
@@ -9,7 +10,7 @@ import { kitText } from '../storage/snapshot/keys.ts';
 import { config } from '../storage/views.ts';
 import { ensureMachineKey } from '../uplink/agent/machine.ts';
 import { networkTransport } from '../uplink/agent/network.ts';
-import { type Claim, parseClaim } from '../uplink/claim.ts';
+import { type Claim, devicePage, parseClaim } from '../uplink/claim.ts';
 import { answerMac, askMac, enrolAnswer, macHolds, type EnrolAnswer } from '../uplink/enrol.ts';
 import { fingerprintWords, seedFrom, signerOf } from '../uplink/keys.ts';
 import { kitIdentity } from './apply.ts';
@@ -79,14 +80,22 @@ async function claimByCode(world: World, given: Arguments, portal: string): Prom
     return answer.data;
   };
   const { publicKey } = signerOf(key.seed);
-  const { code, secret, everyMs } = await ask('/v1/device', { signPublic: publicKey, wrapPublic: key.recipient }, deviceAnswer);
+  const { version } = await import('../package.json');
+  const about = {
+    host: hostname()
+      .replace(/[^A-Za-z0-9._-]/g, '')
+      .slice(0, 253),
+    version,
+  };
+  const { code, secret, everyMs } = await ask('/v1/device', { signPublic: publicKey, wrapPublic: key.recipient, ...about }, deviceAnswer);
   const words = fingerprintWords(publicKey, key.recipient);
-  if (given.json) printJsonLine({ code, words });
-  else print(`Type this code into ${portal}:\n\n    ${code}\n\nIt must show the words  ${words.join(' ')}\n`);
+  const address = devicePage(portal, code);
+  if (given.json) printJsonLine({ code, words, address });
+  else print(`Open this page, on any device:\n\n    ${address}\n\nIt must show the code  ${code}\nand the words          ${words.join(' ')}\n`);
   for (;;) {
     await world.sleep(Math.min(Math.max(everyMs, 500), 60_000));
     const polled = await ask('/v1/device/poll', { code, secret }, pollAnswer);
-    if (polled.state === 'gone') throw new Failure('nobody typed the code in time: join again for another one');
+    if (polled.state === 'gone') throw new Failure('nobody took this machine in: the code was turned away, or its time is over; join again for another one');
     const claim = polled.claim === undefined ? null : parseClaim(polled.claim);
     if (claim !== null) return claim;
   }

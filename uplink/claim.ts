@@ -11,6 +11,9 @@ export interface Claim {
 /** `ms1.<portal>.<claim>.<secret>`; a portal by https is named without its scheme. */
 export const claimText = (portal: string, claim: string, secret: string): string => `ms1.${portal.replace(/^https:\/\//, '')}.${claim}.${secret}`;
 
+/** Where the code that a machine shows is typed in, or is there already. */
+export const devicePage = (portal: string, code: string): string => `${portal}/device?code=${code}`;
+
 const form = /^ms1\.((?:http:\/\/)?[a-zA-Z0-9.:[\]-]+)\.([A-Za-z0-9_-]{1,100})\.([A-Za-z0-9_-]{43})$/;
 
 /** Null: this is no claim. */

@@ -18,10 +18,15 @@ test('tree.ts knows the kernel only', () => {
   expect(arrows.filter(({ from, to }) => from === 'tree.ts' && layer(to) > 0)).toEqual([]);
 });
 
-test('what runs in browsers imports itself only, and the program imports its contract and bundles the rest', () => {
+test('what runs in browsers imports itself only, and its contract the types of what it speaks with; the program bundles it', () => {
   const browser = (path: string): boolean => path.startsWith('uplink/ui/');
-  expect(arrows.filter(({ from, to }) => browser(from) && !browser(to))).toEqual([]);
-  expect(arrows.filter(({ from, to }) => !browser(from) && browser(to) && to !== 'uplink/ui/contract.ts' && from !== 'uplink/portal/bundle.ts')).toEqual([]);
+  const contract = 'uplink/ui/contract.ts';
+  expect(arrows.filter(({ from, to }) => browser(from) && !browser(to) && from !== contract)).toEqual([]);
+  expect(arrows.filter(({ from, to }) => !browser(from) && browser(to) && from !== 'uplink/portal/bundle.ts')).toEqual([]);
+  const code = program.find((file) => file.path === contract)?.code ?? '';
+  expect(code.match(/\bimport\b(?! type\b)|\bexport\b(?! type\b| interface\b)/g)).toBeNull(); // nothing of it is left to run
+  // what a portal has and a browser has not
+  expect(program.filter(({ path, code: text }) => browser(path) && /\b(Bun|process|Buffer|require)\b[.(]/.test(text)).map(({ path }) => path)).toEqual([]);
 });
 
 test('from storage, protocols import its messages, views and reading side only', () => {
@@ -56,6 +61,5 @@ test('STYLE 20: every file is reached from mailsite.ts', () => {
   };
   walk('mailsite.ts');
   walk('storage/engines/memory.ts'); // the engine of the conformance suite and of the simulator
-  walk('uplink/portal/api/client.ts'); // types only: the web UI is written against them
   expect(program.map((file) => file.path).filter((path) => !reached.has(path))).toEqual([]);
 });

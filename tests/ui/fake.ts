@@ -2,8 +2,8 @@
 // shapes: screens are looked at and walked with it, also in states that a real site is rarely in.
 
 import { serveUi } from '../../uplink/portal/ui.ts';
-import type { Account, Alias, Domain, Role, Session, Site } from '../../uplink/ui/contract.ts';
-import { type SiteData, sampleAudit, sampleMembers, samplePasskeys, sampleSites, sampleTokens } from './sample.ts';
+import type { Account, Alias, Device, Domain, Role, Session, Site } from '../../uplink/ui/contract.ts';
+import { type SiteData, sampleAudit, sampleDevice, sampleMembers, samplePasskeys, sampleSites, sampleTokens } from './sample.ts';
 
 export interface FakePortal {
   readonly url: string;
@@ -37,15 +37,19 @@ export function startFake(port = 0): FakePortal {
   let sites: SiteData[] = [];
   let members = sampleMembers(Date.now());
   let tokens = sampleTokens(Date.now());
+  let device: Device | null = null;
   const watchers = new Set<(id: string) => void>();
   const tell = (id: string): void => watchers.forEach((run) => run(id));
 
   const session = (): Session => ({
-    person: { id: 'p1', name: 'Mara Jensen', email: 'mara@linden.example', totp, passkeys: 1 },
+    person: { id: 'p1', name: 'Mara Jensen', email: 'mara@linden.example', totp, passkeys: 1, recoveryCodes: totp ? 8 : 0 },
     organisations: [
       { id: 'linden-trust', name: 'Linden Trust', role: role ?? 'owner', domains: role === 'domain admin' ? ['garden.linden.example'] : [] },
       { id: 'other', name: 'Rowing club', role: 'read-only', domains: [] },
     ],
+    strong: totp,
+    expiresAt: Date.now() + 8.64e7,
+    reauthAt: Date.now(),
   });
   const find = (id: string): SiteData | undefined => sites.find((data) => data.site.id === id);
   const change = (id: string, part: Partial<Site>): void => {
@@ -110,6 +114,27 @@ export function startFake(port = 0): FakePortal {
     if (parts[0] === 'me' || parts[0] === 'sessions') return request.method === 'GET' ? null : new Response(null, { status: 204 });
     return null;
   };
+  /** One machine waits, with the code that `sampleDevice` has. */
+  const ofDevices = ({ code, method, body }: { code: string; method: string; body: Call['body'] }): Response => {
+    if (device === null || code !== device.code)
+      return method === 'POST'
+        ? problem(422, 'Not valid', 'Some of what was sent is not right: see errors, correct it, and send it again.', [
+            { path: 'body.code', message: 'is not shown by any machine that waits' },
+          ])
+        : problem(404, 'Not found', 'There is no such thing, or it is not yours.');
+    if (method === 'GET') return Response.json(device);
+    const { address } = device;
+    device = null;
+    if (method === 'DELETE') return new Response(null, { status: 204 });
+    const known = find(String(body['site']));
+    const made = known ?? blankSite(String(body['name']));
+    if (known === undefined) sites = [...sites, made];
+    return Response.json({ site: made.site, address }, { status: 201 });
+  };
+  const blankSite = (name: string): SiteData => {
+    const waiting = sampleSites(Date.now()).find((data) => data.site.state === 'waiting') as SiteData;
+    return { ...waiting, site: { ...waiting.site, id: `new${sites.length}`, name } };
+  };
   const ofOrganisation = ({ parts, body, request }: Call): Response | null => {
     const [, , what, id] = parts;
     const now = Date.now();
@@ -123,16 +148,16 @@ export function startFake(port = 0): FakePortal {
     if (at === 'POST invitations')
       return Response.json({ id: 'i1', link: 'https://portal.linden.example/invitation#q7Vb2m4Xc9Lk1TzP0sJ8fYwR', expiresAt: now + 6e8 }, { status: 201 });
     if (at === 'GET tokens') return list(tokens);
+    if (what === 'devices') return ofDevices({ code: id ?? String(body['code']), method: request.method, body });
     if (at === 'POST tokens') return Response.json({ id: 't9', token: 'mst_q7Vb2m4Xc9Lk1TzP0sJ8fYwRdE5nHgUa', expiresAt: now + 9e9 }, { status: 201 });
     if (at === 'DELETE tokens') tokens = tokens.filter((t) => t.id !== id);
     if (at === 'GET alarms') return list([]);
     if (at === 'GET audit') return list(sampleAudit(now));
     if (at === 'GET sites' && id === undefined) return list(sites.map((data) => data.site));
     if (at === 'POST sites' && id === undefined) {
-      const waiting = sampleSites(now).at(-1) as SiteData;
-      waiting.site = { ...waiting.site, id: `new${sites.length}`, name: String(body['name']) };
-      sites = [...sites, waiting];
-      return Response.json({ site: waiting.site, claim: claimOf('c1') }, { status: 201 });
+      const made = blankSite(String(body['name']));
+      sites = [...sites, made];
+      return Response.json({ site: made.site, claim: claimOf('c1') }, { status: 201 });
     }
     return request.method === 'DELETE' || request.method === 'PATCH' ? new Response(null, { status: 204 }) : null;
   };
@@ -171,7 +196,9 @@ export function startFake(port = 0): FakePortal {
     const at = `${request.method} ${what ?? ''}`;
     const { site } = data;
     const offline = (): Response =>
-      problem(503, 'Not available now', 'The site is not connected now. Its mail goes on; what only it knows can be seen when it is back.');
+      site.state !== 'offline'
+        ? problem(409, 'Not possible now', 'This site has no machine in service: there is nobody to ask.')
+        : problem(503, 'Not available now', 'The site is not connected now. Its mail goes on; what only it knows can be seen when it is back.');
     if (at === 'GET ') return Response.json(site);
     if (at === 'PATCH ') {
       change(site.id, body as Partial<Site>);
@@ -313,6 +340,7 @@ export function startFake(port = 0): FakePortal {
     sites = empty ? [] : sampleSites(Date.now());
     members = sampleMembers(Date.now());
     tokens = sampleTokens(Date.now());
+    device = sampleDevice(Date.now());
     totp = false;
   };
   reset();

@@ -81,6 +81,80 @@ test('a new site: name, command, and it appears by itself', async () => {
   await page.getByRole('link', { name: 'Add the first domain' }).waitFor();
 });
 
+test('a machine is taken in by the address that it printed, by the keyboard, after signing in', async () => {
+  fake.as(null);
+  await open('/device?code=KTRW-JMXH');
+  await page.keyboard.type('mara@linden.example');
+  await press('Tab');
+  await page.keyboard.type('correct horse battery');
+  await press('Enter');
+  await page.getByRole('heading', { name: 'Is this your machine?' }).waitFor();
+  const shown = (await page.locator('.device').textContent()) ?? '';
+  for (const part of ['KTRW-JMXH', 'babo kufi lazu dire mosa tepi', 'mx2.linden.example', 'mailsite 0.1.0', '203.0.113.77', '2 min ago', 'in 13 min'])
+    expect(shown).toContain(part);
+  await tabTo('Name of the new site');
+  await page.keyboard.type('Boat house');
+  await press('Enter');
+  await page.getByRole('heading', { name: 'Boat house' }).waitFor();
+  await page.getByText('Your machine has been taken in').waitFor();
+  const id = new URL(page.url()).pathname.split('/').at(-1) as string;
+  fake.change(id, { state: 'offline', word: 'Joined, not connected yet' });
+  await page.getByText('Boat house has joined, and is not connected yet').waitFor();
+  fake.change(id, { state: 'online', word: 'All well', version: '0.1.0' });
+  await page.getByText('Boat house is here, running mailsite 0.1.0').waitFor();
+  await open('/device?code=KTRW-JMXH');
+  await page.getByText('No machine shows KTRW-JMXH').waitFor(); // it is taken once
+});
+
+test('a code is typed from where a site is added; a wrong one says why, and what is not mine is turned away', async () => {
+  await open(`${org}/new`);
+  await page.getByRole('link', { name: 'Type the code' }).click();
+  await page.getByLabel('Code').waitFor();
+  await page.keyboard.type('ktrw jmxx');
+  await press('Enter');
+  await page.getByText('No machine shows KTRW-JMXX').waitFor();
+  await page.getByText('a code is good for 15 minutes').waitFor();
+  await page.getByLabel('Code').fill('ktrwjmxh');
+  await press('Enter');
+  await page.getByRole('heading', { name: 'Is this your machine?' }).waitFor();
+  await page.getByRole('button', { name: 'Not mine' }).click();
+  await page.getByRole('heading', { name: 'The machine was turned away' }).waitFor();
+  await open('/device?code=KTRW-JMXH');
+  await page.getByText('No machine shows KTRW-JMXH').waitFor();
+});
+
+test('a machine becomes the waiting site from which one came, and no other', async () => {
+  await open(`${org}/sites/attic`);
+  await page.getByRole('link', { name: 'Type the code' }).click();
+  await page.getByLabel('Code').fill('KTRW-JMXH');
+  await press('Enter');
+  const choice = page.getByLabel('Which site it becomes');
+  expect(await choice.locator('option').allTextContents()).toEqual(['A new one', 'Attic']);
+  expect(await choice.inputValue()).toBe('attic');
+  await page.getByRole('button', { name: 'Take it in' }).click();
+  await page.getByRole('heading', { name: 'Attic' }).waitFor();
+  expect(new URL(page.url()).pathname).toBe(`${org}/sites/attic`);
+});
+
+test('a site that two machines say they are: what happened, and the command for the right one', async () => {
+  await open(`${org}/sites/barn/accounts`);
+  await page.getByRole('alert').getByRole('link', { name: 'What to do now' }).click();
+  const steps = page.getByRole('region', { name: 'What to do now' });
+  await steps.getByText('Stop mailsite on the other one').waitFor();
+  await tabTo('Make a new command');
+  await press('Enter');
+  await steps.getByText('mailsite join ms1.').waitFor();
+  fake.change('barn', { state: 'online', word: 'All well' });
+  await page.getByText('Old barn is here, running mailsite 0.1.0').waitFor();
+  expect(await page.getByText('Two machines').count()).toBe(0);
+  expect(await page.getByRole('link', { name: 'Add the first domain' }).count()).toBe(0); // it has its own
+  fake.reset();
+  fake.as('helpdesk');
+  await open(`${org}/sites/barn`);
+  await page.getByText('An owner or admin can make the command').waitFor();
+  expect(await page.getByRole('button', { name: 'Make a new command' }).count()).toBe(0);
+});
+
 test('the palette goes anywhere, and traces what is pasted', async () => {
   await open(linden);
   await press('Control+k');

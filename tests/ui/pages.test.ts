@@ -1,12 +1,15 @@
 // Every page of the web UI in Debian's Chromium: light, dark, and as wide as a phone. Nothing is complained of, axe finds
-// nothing against WCAG 2.2 AA, nothing is wider than its window, and on a phone what is pressed is at least 44 high.
+// nothing against WCAG 2.2 AA, nothing is wider than its window or cut off, and on a phone what is pressed is at least 44 high.
+// MAILSITE_PICTURES=FOLDER: a picture of each.
 
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { axeOf, complaintsOf, looks, openBrowser, openContext } from './browser.ts';
 import { type FakePortal, startFake } from './fake.ts';
 import { pages } from './pages.ts';
 
+const pictures = process.env['MAILSITE_PICTURES'];
 let fake: FakePortal;
 let browser: Browser;
 beforeAll(async () => {
@@ -29,6 +32,14 @@ const small = (page: Page): Promise<string[]> =>
       .map((element) => `${element.className} ${element.textContent?.slice(0, 40)} ${Math.round(element.getBoundingClientRect().height)}`),
   );
 
+/** Boxes whose contents are wider than they are. */
+const cut = (page: Page): Promise<string[]> =>
+  page.evaluate(() =>
+    [...document.querySelectorAll('.tablebox, .card, .notice, .entry-box, .section')]
+      .filter((element) => element.scrollWidth > element.clientWidth + 1)
+      .map((element) => `${element.className} ${element.scrollWidth} > ${element.clientWidth}`),
+  );
+
 describe.each(Object.entries(looks))('%s', (name, look) => {
   let context: BrowserContext;
   beforeAll(async () => {
@@ -46,9 +57,11 @@ describe.each(Object.entries(looks))('%s', (name, look) => {
     await page.waitForLoadState('networkidle', { timeout: 1_000 }).catch(() => {}); // a stream is never idle
     await shown.act?.(page);
     await page.waitForTimeout(150);
+    if (pictures !== undefined) await page.screenshot({ path: join(pictures, `${shown.name}-${name}.png`), fullPage: true });
     expect(complaints).toEqual([]);
     expect(await axeOf(page)).toEqual([]);
     expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+    expect(await cut(page)).toEqual([]);
     if (name === 'phone') expect(await small(page)).toEqual([]);
     await page.close();
   });

@@ -32,10 +32,42 @@ export const pages: readonly Shown[] = [
   { name: 'sites', path: org },
   { name: 'sites-empty', path: org, empty: true },
   { name: 'new-site', path: `${org}/new` },
+  { name: 'waiting-helpdesk', path: `${org}/sites/attic`, as: 'helpdesk' },
   { name: 'waiting', path: `${org}/sites/attic` },
   { name: 'overview', path: linden },
   { name: 'overview-offline', path: `${org}/sites/harbour` },
   { name: 'overview-refused', path: `${org}/sites/mill` },
+  { name: 'overview-quarantined', path: `${org}/sites/barn` },
+  {
+    name: 'overview-quarantined-command',
+    path: `${org}/sites/barn`,
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Make a new command' }).click();
+      await page.locator('.copyline').waitFor();
+    },
+  },
+  { name: 'queue-quarantined', path: `${org}/sites/barn/queue` },
+  { name: 'overview-superseded', path: `${org}/sites/quay` },
+  { name: 'device-ask', path: '/device' },
+  { name: 'device', path: '/device?code=ktrw-jmxh' },
+  { name: 'device-missing', path: '/device?code=KTRW-JMXX' },
+  {
+    name: 'device-turned',
+    path: '/device?code=KTRW-JMXH',
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Not mine' }).click();
+      await page.getByRole('heading', { name: 'turned away' }).waitFor();
+    },
+  },
+  {
+    name: 'device-taken',
+    path: '/device?code=KTRW-JMXH&site=attic',
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Take it in' }).click();
+      await page.getByRole('heading', { name: 'Attic' }).waitFor();
+    },
+  },
+  { name: 'device-not-allowed', path: '/device?code=KTRW-JMXH', as: 'helpdesk' },
   { name: 'trace-start', path: `${linden}/trace` },
   {
     name: 'trace',
@@ -74,6 +106,15 @@ export const pages: readonly Shown[] = [
   { name: 'organisation', path: `${org}/organisation` },
   { name: 'profile', path: `${org}/profile` },
   { name: 'totp', path: `${org}/profile`, act: async (page) => page.getByRole('button', { name: 'Set it up' }).click() },
+  {
+    name: 'menu',
+    path: linden,
+    act: async (page) => {
+      const button = page.getByRole('button', { name: 'Open menu' });
+      if (await button.isVisible()) await button.click();
+      await page.getByRole('navigation').waitFor();
+    },
+  },
   { name: 'missing', path: `${org}/sites/nothing` },
   { name: 'not-allowed', path: `${linden}/settings`, as: 'read-only' },
   {
@@ -87,6 +128,9 @@ export const pages: readonly Shown[] = [
   {
     name: 'help',
     path: linden,
-    act: async (page) => page.locator('.tiles .help').first().click(),
+    act: async (page) => {
+      await page.locator('.tiles .help').first().click();
+      await page.getByRole('dialog').waitFor();
+    },
   },
 ];

@@ -61,6 +61,27 @@ export async function startPortal(): Promise<Portal> {
   return { data, process: started, link };
 }
 
+/** A machine that shows a code: what it says at first, and what it has said when it has ended. */
+export async function showCode(
+  url: string,
+  data: string,
+): Promise<{ readonly shown: { code: string; words: string[]; address: string }; readonly ended: Promise<Said> }> {
+  const started = spawn(program, ['join', url, '--data', data, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  processes.push(started);
+  const said = { out: '', error: '' };
+  started.stderr.on('data', (octets: Buffer) => {
+    said.error += octets.toString();
+  });
+  const ended = new Promise<Said>((resolve) => started.on('close', (code) => resolve({ code, ...said })));
+  const line = await new Promise<string>((resolve, reject) => {
+    started.stdout.on('data', (octets: Buffer) => {
+      said.out += octets.toString();
+      if (said.out.includes('\n')) resolve(said.out.split('\n', 1)[0] as string);
+    });
+    void ended.then(({ error }) => reject(new Error(`it showed no code: ${error}`)));
+  });
+  return { shown: JSON.parse(line), ended };
+}
 /** A machine: `mailsite run`, on the standard ports and so much more. */
 export function runSite(data: string, offset: number): ChildProcess {
   const argv = ['run', '--data', data, '--listen', '127.0.0.1', '--port-offset', String(offset)];

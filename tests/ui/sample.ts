@@ -4,6 +4,7 @@ import type {
   Account,
   Alias,
   AuditRow,
+  Device,
   DnsRow,
   Domain,
   Member,
@@ -55,6 +56,7 @@ const site = (now: number, id: string, name: string, more: Partial<Site>): Site 
   queue: { messages: 3, oldestAt: now - 47 * minute },
   certificateDays: 62,
   snapshot: { at: now - 12 * minute, provenAt: now - 2 * hour },
+  epoch: 2,
   createdAt: now - 210 * day,
   ...more,
 });
@@ -76,12 +78,22 @@ const accounts: Account[] = people.map((name, i) => ({
   name,
   quotaBytes: i % 3 === 2 ? 0 : 10e9,
   enabled: i !== 5,
-  usedBytes: [4.2e9, 9.6e9, 18.4e9, 1.1e9, 640e6, 7.3e9, 2.2e9, 88e6, 5.5e9, 3.1e9][i] ?? 0,
 }));
 
 const dns = (): DnsRow[] => [
-  { name: 'linden.example.', type: 'MX', values: ['10 mail.linden.example.'], found: [], level: 'required', state: 'right', reason: '', fix: '' },
   {
+    domain: 'linden.example',
+    name: 'linden.example.',
+    type: 'MX',
+    values: ['10 mail.linden.example.'],
+    found: [],
+    level: 'required',
+    state: 'right',
+    reason: '',
+    fix: '',
+  },
+  {
+    domain: 'linden.example',
     name: 'linden.example.',
     type: 'TXT',
     values: ['v=spf1 mx -all'],
@@ -92,6 +104,7 @@ const dns = (): DnsRow[] => [
     fix: 'Delete the other one: “v=spf1 include:old-host.example ~all”.',
   },
   {
+    domain: 'linden.example',
     name: 's1._domainkey.linden.example.',
     type: 'TXT',
     values: [
@@ -104,6 +117,7 @@ const dns = (): DnsRow[] => [
     fix: '',
   },
   {
+    domain: 'linden.example',
     name: '_dmarc.linden.example.',
     type: 'TXT',
     values: ['v=DMARC1; p=quarantine; rua=mailto:postmaster@linden.example'],
@@ -113,8 +127,19 @@ const dns = (): DnsRow[] => [
     reason: 'Nothing is published at this name.',
     fix: 'Add it as a TXT record; it counts within the hour.',
   },
-  { name: '_mta-sts.linden.example.', type: 'TXT', values: ['v=STSv1; id=20260301'], found: [], level: 'recommended', state: 'right', reason: '', fix: '' },
   {
+    domain: 'linden.example',
+    name: '_mta-sts.linden.example.',
+    type: 'TXT',
+    values: ['v=STSv1; id=20260301'],
+    found: [],
+    level: 'recommended',
+    state: 'right',
+    reason: '',
+    fix: '',
+  },
+  {
+    domain: 'linden.example',
     name: '_imaps._tcp.linden.example.',
     type: 'SRV',
     values: ['0 1 993 mail.linden.example.'],
@@ -141,6 +166,7 @@ const queue = (now: number): Queued[] => [
         attempts: 3,
         state: 'waiting',
         nextAttempt: now + 9 * minute,
+        heldAt: null,
         lastHost: 'mx1.paperworks.example',
         lastCode: '450 4.2.0',
         lastError: 'Greylisted, please try again in 300 seconds',
@@ -151,6 +177,7 @@ const queue = (now: number): Queued[] => [
         attempts: 3,
         state: 'waiting',
         nextAttempt: now + 9 * minute,
+        heldAt: null,
         lastHost: 'mx1.paperworks.example',
         lastCode: '450 4.2.0',
         lastError: 'Greylisted, please try again in 300 seconds',
@@ -171,6 +198,7 @@ const queue = (now: number): Queued[] => [
         attempts: 1,
         state: 'waiting',
         nextAttempt: now + 4 * minute,
+        heldAt: null,
         lastHost: 'mail.bergbahn.example',
         lastCode: '',
         lastError: 'Connection timed out after 60 s',
@@ -184,7 +212,19 @@ const queue = (now: number): Queued[] => [
     arrivedAt: now - 6 * minute,
     expiresAt: now + 4 * day,
     messageId: '',
-    recipients: [{ n: 4, address: 'noreply@promo.example', attempts: 0, state: 'held', nextAttempt: null, lastHost: '', lastCode: '', lastError: '' }],
+    recipients: [
+      {
+        n: 4,
+        address: 'noreply@promo.example',
+        attempts: 0,
+        state: 'held',
+        nextAttempt: null,
+        heldAt: now - 5 * minute,
+        lastHost: '',
+        lastCode: '',
+        lastError: '',
+      },
+    ],
   },
 ];
 
@@ -193,12 +233,13 @@ const traces = (now: number): Traced[] => {
   return [
     {
       trace: 9001,
+      queue: 0,
       at: t,
-      messageId: '<20260301-7f2c@linden.example>',
+      messageId: '20260301-7f2c@linden.example',
       from: 'alice@linden.example',
       to: ['orders@paperworks.example', 'ben@linden.example'],
       size: 48_211,
-      client: { ip: '203.0.113.20', helo: 'laptop.local', tls: 'TLSv1.3' },
+      client: { ip: '203.0.113.20', helo: 'laptop.local', tls: 'TLSv1.3', session: 'k3f9' },
       account: 'alice@linden.example',
       waiting: ['orders@paperworks.example'],
       held: [],
@@ -232,12 +273,13 @@ const traces = (now: number): Traced[] => {
     },
     {
       trace: 8990,
+      queue: 0,
       at: now - 3 * hour,
-      messageId: '<CAH8m1x@mail.birch.example>',
+      messageId: 'CAH8m1x@mail.birch.example',
       from: 'nora@birch.example',
       to: ['alice@linden.example'],
       size: 19_004,
-      client: { ip: '192.0.2.44', helo: 'mail.birch.example', tls: 'TLSv1.3' },
+      client: { ip: '192.0.2.44', helo: 'mail.birch.example', tls: 'TLSv1.3', session: 'k3f9' },
       account: '',
       waiting: [],
       held: [],
@@ -248,8 +290,9 @@ const traces = (now: number): Traced[] => {
     },
     {
       trace: 8411,
+      queue: 0,
       at: now - 26 * hour,
-      messageId: '<0a1b@linden.example>',
+      messageId: '0a1b@linden.example',
       from: 'alice@linden.example',
       to: ['gone@harbour.example'],
       size: 5_120,
@@ -276,7 +319,7 @@ const events = (now: number): SiteEvent[] =>
   (
     [
       ['snapshot.parked', 12 * minute, { to: 's3://linden-parking', commit: 812_004, kind: 'increment', octets: 4_120_332, ms: 411 }],
-      ['site.started', 2 * hour, { start: String(now), version: '1.0.0' }],
+      ['site.started', 2 * hour, { start: String(now), version: '0.1.0' }],
       ['config.applied', 3 * hour, { rev: 41 }],
       ['mail.bounced', 5 * hour, { queue: 70_411, to: 'old@birch.example', host: 'mx.birch.example', code: '5.1.1', reason: 'no such user' }],
       ['certificate.made', 28 * day, { host: 'mail.linden.example', notAfter: new Date(now + 62 * day).toISOString(), selfSigned: false }],
@@ -291,6 +334,7 @@ const snapshots = (now: number): Snapshot[] =>
     commit: 812_004 - i * 61,
     size: i % 4 === 3 ? 18_400_000_000 : 3_100_000 + i * 740_000,
     epoch: i > 6 ? 1 : 2,
+    by: 'm216a8426a11dcc43',
     proven: i === 2 || i === 5 ? String(now - before + 10 * minute) : '',
   }));
 
@@ -299,7 +343,7 @@ const revisions = (now: number): Revision[] =>
     'account jonas@linden.example',
     'alias press@linden.example',
     'domain birch-trees.example',
-    'relay for *',
+    'network, outbound',
     'account ines@linden.example',
     'the whole document',
   ].map((summary, i) => ({
@@ -313,9 +357,9 @@ export function sampleSites(now: number): SiteData[] {
   const linden: SiteData = {
     site: site(now, 'linden', 'Linden House', {}),
     domains: [
-      { name: 'birch-trees.example', aliasOf: 'linden.example', catchAll: null, subaddress: '+' },
-      { name: 'garden.linden.example', aliasOf: null, catchAll: 'alice@linden.example', subaddress: '+' },
-      { name: 'linden.example', aliasOf: null, catchAll: null, subaddress: '+' },
+      { name: 'birch-trees.example', aliasOf: 'linden.example', catchAll: null, subaddress: '+', accounts: 0, aliases: 0 },
+      { name: 'garden.linden.example', aliasOf: null, catchAll: 'alice@linden.example', subaddress: '+', accounts: 0, aliases: 0 },
+      { name: 'linden.example', aliasOf: null, catchAll: null, subaddress: '+', accounts: 10, aliases: 4 },
     ],
     accounts,
     aliases: [
@@ -380,6 +424,22 @@ export function sampleSites(now: number): SiteData[] {
       }),
     ),
     bare(
+      site(now, 'barn', 'Old barn', {
+        state: 'quarantined',
+        word: 'Two machines say they are this site',
+        host: 'mail.barn.example',
+        lastSeenAt: now - 26 * minute,
+      }),
+    ),
+    bare(
+      site(now, 'quay', 'Quay store', {
+        state: 'superseded',
+        word: 'Another machine took its place',
+        host: 'mail.quay.example',
+        lastSeenAt: now - 9 * day,
+      }),
+    ),
+    bare(
       site(now, 'attic', 'Attic', {
         state: 'waiting',
         word: 'Waiting for its machine',
@@ -399,15 +459,50 @@ export function sampleSites(now: number): SiteData[] {
   ];
 }
 
+export const sampleDevice = (now: number): Device => ({
+  code: 'KTRW-JMXH',
+  host: 'mx2.linden.example',
+  version: '0.1.0',
+  address: '203.0.113.77',
+  askedAt: now - 2 * minute,
+  expiresAt: now + 13 * minute,
+  words: ['babo', 'kufi', 'lazu', 'dire', 'mosa', 'tepi'],
+});
 export const sampleMembers = (now: number): Member[] => [
-  { person: 'p1', name: 'Mara Jensen', email: 'mara@linden.example', role: 'owner', domains: [], since: now - 210 * day },
-  { person: 'p2', name: 'Tomas Novak', email: 'tomas@linden.example', role: 'admin', domains: [], since: now - 120 * day },
-  { person: 'p3', name: 'Yuki Arai', email: 'yuki@linden.example', role: 'domain admin', domains: ['garden.linden.example'], since: now - 40 * day },
-  { person: 'p4', name: 'Sam Reid', email: 'sam@linden.example', role: 'helpdesk', domains: [], since: now - 12 * day },
+  { person: 'p1', name: 'Mara Jensen', email: 'mara@linden.example', role: 'owner', domains: [], since: now - 210 * day, strong: true },
+  { person: 'p2', name: 'Tomas Novak', email: 'tomas@linden.example', role: 'admin', domains: [], since: now - 120 * day, strong: true },
+  {
+    person: 'p3',
+    name: 'Yuki Arai',
+    email: 'yuki@linden.example',
+    role: 'domain admin',
+    domains: ['garden.linden.example'],
+    since: now - 40 * day,
+    strong: true,
+  },
+  { person: 'p4', name: 'Sam Reid', email: 'sam@linden.example', role: 'helpdesk', domains: [], since: now - 12 * day, strong: false },
 ];
 export const sampleTokens = (now: number): Token[] => [
-  { id: 't1', name: 'Dashboard', role: 'read-only', domains: [], createdAt: now - 80 * day, expiresAt: now + 5 * day, seenAt: now - 4 * minute },
-  { id: 't2', name: 'Onboarding script', role: 'admin', domains: [], createdAt: now - 9 * day, expiresAt: now + 81 * day, seenAt: null },
+  {
+    id: 't1',
+    by: 'mara@linden.example',
+    name: 'Dashboard',
+    role: 'read-only',
+    domains: [],
+    createdAt: now - 80 * day,
+    expiresAt: now + 5 * day,
+    seenAt: now - 4 * minute,
+  },
+  {
+    id: 't2',
+    by: 'mara@linden.example',
+    name: 'Onboarding script',
+    role: 'admin',
+    domains: [],
+    createdAt: now - 9 * day,
+    expiresAt: now + 81 * day,
+    seenAt: null,
+  },
 ];
 export const samplePasskeys = (now: number): Passkey[] => [{ id: 'k1', name: 'Work laptop', createdAt: now - 60 * day, seenAt: now - 2 * hour }];
 export const sampleAudit = (now: number): AuditRow[] =>
@@ -417,9 +512,9 @@ export const sampleAudit = (now: number): AuditRow[] =>
       ['session.open', 'mara@linden.example', '', 'password and code'],
       ['alias.add', 'press@linden.example', 'rev 40', 'passkey'],
       ['command.queue.release', 'Linden House', '2 messages', 'passkey'],
-      ['member.role', 'sam@linden.example', 'read-only became helpdesk', 'password and code'],
-      ['token.add', 'Onboarding script', 'admin, 90 days', 'password and code'],
-      ['site.add', 'Attic', '', 'password and code'],
+      ['member.change', 'sam@linden.example', 'read-only became helpdesk', 'password and code'],
+      ['token.create', 'Onboarding script', 'admin, 90 days', 'password and code'],
+      ['site.create', 'Attic', '', 'password and code'],
     ] as const
   ).map(([action, target, detail, auth], i) => ({
     n: 400 - i,
@@ -430,4 +525,8 @@ export const sampleAudit = (now: number): AuditRow[] =>
     action,
     target,
     detail,
+    beforeHash: '',
+    afterHash: '',
+    prevHash: '',
+    hash: '',
   }));

@@ -106,7 +106,8 @@ const ownerOf = (site: AgentSite): string => {
   const row = joinedRow(site);
   return row === null ? '' : nameOf(row);
 };
-const nameOf = (row: UplinkRow): string => `${row.portal} ${row.site} ${row.machine}`;
+/** A machine that took another claim is the site anew: what it was told before is over, and it comes at once. */
+const nameOf = (row: UplinkRow): string => `${row.portal} ${row.site} ${row.machine} ${row.epoch}`;
 
 interface Unconfirmed {
   readonly rev: number;

@@ -209,6 +209,9 @@ export const kinds = {
       address: z.string(),
       createdAt: at,
       expiresAt: at,
+      /** What the machine says of itself: anybody may say anything. */
+      host: z.string().optional(),
+      version: z.string().optional(),
     }),
   ),
   /** `rev` in 12 digits. `signed`: the canonical JSON that was signed, with the document in it. */

@@ -58,10 +58,11 @@ export function size(octets: number): string {
   if (octets < 1000) return `${octets} B`;
   for (; value >= 999.5 && unit < units.length - 1; unit++) value /= 1000;
   const maximumFractionDigits = value >= 9.95 ? 0 : 1;
-  return new Intl.NumberFormat(locale, {
+  const said = new Intl.NumberFormat(locale, {
     style: 'unit',
     unit: units[unit] as string,
     unitDisplay: 'short',
     maximumFractionDigits,
   }).format(value);
+  return said.replace(' ', '\u00a0'); // a number keeps its unit
 }

@@ -7,6 +7,8 @@ import { createRoot } from 'react-dom/client';
 import { ask, onSignedOut } from './api.ts';
 import type { Session } from './contract.ts';
 import { text } from './language.ts';
+import { Button } from './parts/button.tsx';
+import { EntryBox } from './parts/entry.tsx';
 import { Loading, TroubleNotice } from './parts/page.tsx';
 import { forgetAll } from './resource.ts';
 import { go, Redirect, type Route, Routes, useParam, useWhere } from './router.tsx';
@@ -21,6 +23,7 @@ const Sites = lazy(async () => ({ default: (await import('./screens/sites.tsx'))
 const NewSite = lazy(async () => ({ default: (await import('./screens/newsite.tsx')).NewSite }));
 const SiteScreens = lazy(async () => ({ default: (await import('./screens/site.tsx')).SiteScreens }));
 const Organisation = lazy(async () => ({ default: (await import('./screens/organisation.tsx')).Organisation }));
+const Device = lazy(async () => ({ default: (await import('./screens/device.tsx')).Device }));
 const Profile = lazy(async () => ({ default: (await import('./screens/profile.tsx')).Profile }));
 
 type Known = Session | 'asking' | 'nobody';
@@ -63,12 +66,9 @@ function App(): ReactNode {
 
 function Outside({ trouble, onRetry }: { readonly trouble: NonNullable<Awaited<ReturnType<typeof ask>>['trouble']>; readonly onRetry: () => void }): ReactNode {
   return (
-    <main className="entry">
-      <div className="entry-box">
-        <h1>mailsite</h1>
-        <TroubleNotice trouble={trouble} onRetry={onRetry} />
-      </div>
-    </main>
+    <EntryBox title="mailsite">
+      <TroubleNotice trouble={trouble} onRetry={onRetry} />
+    </EntryBox>
   );
 }
 
@@ -81,7 +81,10 @@ function Inside({ session, onSignOut }: InsideProps): ReactNode {
   if (home === undefined) return <Nowhere onSignOut={onSignOut} />;
   return (
     <Routes
-      routes={[{ pattern: '/o/:org/*', screen: () => <InOrganisation session={session} onSignOut={onSignOut} /> }]}
+      routes={[
+        { pattern: '/device', screen: () => <Device session={session} /> },
+        { pattern: '/o/:org/*', screen: () => <InOrganisation session={session} onSignOut={onSignOut} /> },
+      ]}
       otherwise={<Redirect to={screenOf(home.id)} />}
     />
   );
@@ -110,15 +113,11 @@ function InOrganisation({ session, onSignOut }: InsideProps): ReactNode {
 }
 function Nowhere({ onSignOut }: { readonly onSignOut: () => void }): ReactNode {
   return (
-    <main className="entry">
-      <div className="entry-box">
-        <h1>{text.nowhere.title}</h1>
-        <p>{text.nowhere.next}</p>
-        <button type="button" className="button button-plain" onClick={onSignOut}>
-          {text.nav.signOut}
-        </button>
+    <EntryBox title={text.nowhere.title} lead={text.nowhere.next}>
+      <div className="actions">
+        <Button onPress={onSignOut}>{text.nav.signOut}</Button>
       </div>
-    </main>
+    </EntryBox>
   );
 }
 

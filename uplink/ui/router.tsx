@@ -112,6 +112,6 @@ export function Redirect({ to }: { readonly to: string }): ReactNode {
 /** Says where one is: in the title of the window. */
 export function useTitle(title: string): void {
   useEffect(() => {
-    document.title = title === '' ? 'mailsite' : `${title} · mailsite`;
+    document.title = title === 'mailsite' ? 'mailsite' : `${title} · mailsite`;
   }, [title]);
 }

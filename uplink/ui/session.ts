@@ -26,6 +26,12 @@ export const orgPath = (org: string, ...parts: string[]): string => at(['organis
 /** Where a screen of an organisation is. */
 export const screenOf = (org: string, ...parts: string[]): string => at(['o', org, ...parts]);
 
+/** The page for a machine that shows a code. */
+export const devicePath = (known: { readonly code?: string; readonly organisation?: string | undefined; readonly site?: string | undefined }): string =>
+  at(['device'], known);
+/** For a machine that is to show one. */
+export const joinCommand = (): string => `mailsite join ${location.origin}`;
+
 interface Seen {
   readonly site: Site;
   /** Of the API: below this site. */
@@ -75,7 +81,7 @@ export function useEdit(): (asked: {
     const { value, trouble } = await ask<Edited>(path, asked);
     if (trouble?.status === 412) refresh(orgPath(member.id, 'sites', site.id)); // what was not changed by others stays as it was typed
     if (trouble !== undefined) return trouble;
-    if (value?.wantedRev !== undefined) track({ org: member.id, site: site.id, rev: value.wantedRev, what });
+    if (value !== undefined) track({ org: member.id, site: site.id, rev: value.wantedRev, what });
     refresh(orgPath(member.id, 'sites', site.id));
     return undefined;
   };

@@ -1,15 +1,14 @@
 // The frame around every screen behind the sign-in: where one is on the left (on a phone: behind a button), the screen on the right.
 
-import { Dialog } from '@base-ui/react/dialog';
 import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from 'react';
+import { onProve } from './api.ts';
 import { setTheme, useTheme } from './appearance.ts';
-import { after } from './clock.ts';
 import type { Membership, Session, Site } from './contract.ts';
 import { text } from './language.ts';
 import { type Place, placesOfOrg, placesOfSite } from './navigation.ts';
 import { Icon, Mark } from './parts/icon.tsx';
+import { Late } from './parts/late.tsx';
 import { MenuButton } from './parts/menubutton.tsx';
-import { Prove } from './parts/prove.tsx';
 import { State, toneOf } from './parts/state.tsx';
 import { useList } from './resource.ts';
 import { go, Link, useWhere } from './router.tsx';
@@ -17,17 +16,25 @@ import { orgPath, screenOf, useVisitor } from './session.ts';
 
 const loadPalette = () => import('./palette.tsx');
 const Palette = lazy(async () => ({ default: (await loadPalette()).Palette }));
+const loadDrawer = () => import('./parts/drawer.tsx');
+const Drawer = lazy(async () => ({ default: (await loadDrawer()).Drawer }));
+const Prove = lazy(async () => ({ default: (await import('./parts/prove.tsx')).Prove }));
 const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent);
 
 export function Shell({ children, onSignOut }: { readonly children: ReactNode; readonly onSignOut: () => void }): ReactNode {
   const { member } = useVisitor();
   const [palette, setPalette] = useState(false);
   const [drawer, setDrawer] = useState(false);
+  const [proving, setProving] = useState<((proved: boolean) => void) | null>(null);
+  useEffect(() => onProve(() => new Promise((done) => setProving(() => done))), []);
   const main = useRef<HTMLElement>(null);
   const { path } = useWhere();
   const sites = useList<Site>(orgPath(member.id, 'sites')).value?.items ?? [];
   useShortcut(() => setPalette((open) => !open));
-  useEffect(() => after(1_500, () => void loadPalette()), []); // what is typed after the shortcut must find it there
+  useEffect(
+    whenTouched(() => void loadPalette()),
+    [],
+  ); // what is typed after the shortcut must find it there
   const first = useRef(true);
   useEffect(() => {
     if (!first.current) main.current?.focus({ preventScroll: true });
@@ -43,17 +50,18 @@ export function Shell({ children, onSignOut }: { readonly children: ReactNode; r
       </a>
       <aside className="side">{side}</aside>
       <header className="topbar">
-        <Dialog.Root open={drawer} onOpenChange={setDrawer}>
-          <Dialog.Trigger className="iconbutton" aria-label={text.nav.open}>
-            <Icon name="menu" />
-          </Dialog.Trigger>
-          <Dialog.Portal>
-            <Dialog.Backdrop className="backdrop" />
-            <Dialog.Popup className="drawer" aria-label={text.nav.label}>
-              {side}
-            </Dialog.Popup>
-          </Dialog.Portal>
-        </Dialog.Root>
+        <button
+          type="button"
+          className="iconbutton"
+          aria-label={text.nav.open}
+          aria-haspopup="dialog"
+          aria-expanded={drawer}
+          onPointerEnter={() => void loadDrawer()}
+          onFocus={() => void loadDrawer()}
+          onClick={() => setDrawer(true)}
+        >
+          <Icon name="menu" />
+        </button>
         <Link to={screenOf(member.id)} className="topbar-name">
           <Mark />
           {member.name}
@@ -65,7 +73,21 @@ export function Shell({ children, onSignOut }: { readonly children: ReactNode; r
       <main id="main" className="main" ref={main} tabIndex={-1}>
         {children}
       </main>
-      <Prove />
+      <Late wanted={drawer}>
+        <Drawer label={text.nav.label} open={drawer} onClose={() => setDrawer(false)}>
+          {side}
+        </Drawer>
+      </Late>
+      {proving !== null && (
+        <Suspense fallback={null}>
+          <Prove
+            onEnd={(proved) => {
+              proving(proved);
+              setProving(null);
+            }}
+          />
+        </Suspense>
+      )}
       {palette && (
         <Suspense fallback={null}>
           <Palette sites={sites} onClose={() => setPalette(false)} onSignOut={onSignOut} />
@@ -74,6 +96,17 @@ export function Shell({ children, onSignOut }: { readonly children: ReactNode; r
     </div>
   );
 }
+
+/** Once somebody moves, presses or touches anything: until then nothing is fetched that nobody sees. */
+const whenTouched = (run: () => void) => (): (() => void) => {
+  const ended = new AbortController();
+  const touched = (): void => {
+    ended.abort();
+    run();
+  };
+  for (const name of ['pointermove', 'pointerdown', 'keydown']) addEventListener(name, touched, { signal: ended.signal, passive: true });
+  return () => ended.abort();
+};
 
 function useShortcut(run: () => void): void {
   const kept = useRef(run);

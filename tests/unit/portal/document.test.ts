@@ -4,6 +4,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { limits } from '../../../actors/limits.ts';
 import { parseClaim } from '../../../uplink/claim.ts';
+import { fingerprintWords } from '../../../uplink/keys.ts';
 import { sweep } from '../../../uplink/portal/identity/sweep.ts';
 import { ordered } from '../../../uplink/portal/kinds.ts';
 import { type Client, type House, house, passphrase } from './house.ts';
@@ -217,6 +218,25 @@ test('a repeated request with one key is done once, also when both come at once'
   expect(JSON.stringify(await here.portal.records.list('idempotency', []))).not.toContain(made.token);
 });
 
+test('a machine that shows a code is looked at before it is taken in, and turned away when it is nobody’s', async () => {
+  const at = `/organisations/${org}/devices/bcdf-ghjk`;
+  const asked = here.world.now();
+  const row = { signPublic: 'A'.repeat(43), wrapPublic: 'age1', secret: '', claim: '', address: '203.0.113.9', createdAt: asked, expiresAt: asked + 1_000 };
+  const show = () => here.write(async (tx) => tx.put('device', ['BCDF-GHJK'], { ...row, host: 'attic', version: '0.1.0' }));
+  expect((await owner.get(at)).status).toBe(404);
+  await show();
+  const about = { host: 'attic', version: '0.1.0', address: '203.0.113.9', askedAt: asked, expiresAt: asked + 1_000 };
+  const words = fingerprintWords(row.signPublic, row.wrapPublic);
+  expect(await owner.get(at)).toMatchObject({ status: 200, body: { code: 'BCDF-GHJK', ...about, words } });
+  expect((await owner.delete(at)).status).toBe(204);
+  expect([(await owner.get(at)).status, (await owner.delete(at)).status, await here.count('device')]).toEqual([404, 404, 0]);
+  expect((await owner.post(`/organisations/${org}/devices`, { code: 'BCDF-GHJK', name: 'Attic' })).status).toBe(422);
+  expect((await owner.get(`/organisations/${org}/audit`)).body.items[0]).toMatchObject({ action: 'site.turnaway', target: 'BCDF-GHJK', detail: '203.0.113.9' });
+  await show();
+  here.world.time += 1_000;
+  expect((await owner.get(at)).status).toBe(404);
+});
+
 test('a claim is for one day; a new one ends those before; a code of a machine is taken once', async () => {
   const claims = async () => (await here.portal.records.list('claim', [org])).map(({ id: at }) => at[1]);
   const before = await claims();
@@ -232,6 +252,7 @@ test('a claim is for one day; a new one ends those before; a code of a machine i
   expect(taken).toMatchObject({ status: 201, body: { address: '192.0.2.1', site: { name: 'Paris', state: 'waiting' } } });
   expect(parseClaim((await here.portal.records.get('device', 'KTRW-9MXH'))?.claim ?? '')).not.toBeNull();
   expect((await owner.post(`/organisations/${org}/devices`, { code: 'KTRW-9MXH', name: 'Rome' })).status).toBe(422);
+  expect((await owner.get(`/organisations/${org}/devices/KTRW-9MXH`)).status).toBe(404);
   expect((await owner.delete(site)).status).toBe(204);
   expect((await owner.get(site)).status).toBe(404);
   here.world.time += limits.claimMs;

@@ -27,6 +27,8 @@ const matrix: Readonly<Record<string, string>> = {
   'GET /organisations/{org}/sites': 'oadhr t',
   'POST /organisations/{org}/sites': 'oa--- t',
   'POST /organisations/{org}/devices': 'oa--- t',
+  'GET /organisations/{org}/devices/{code}': 'oa--- t',
+  'DELETE /organisations/{org}/devices/{code}': 'oa--- t',
   'GET /organisations/{org}/sites/{site}': 'oadhr t',
   'PATCH /organisations/{org}/sites/{site}': 'oa--- t',
   'DELETE /organisations/{org}/sites/{site}': 'oa---',

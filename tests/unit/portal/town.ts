@@ -29,6 +29,7 @@ export const idsOf = (side: Side): Readonly<Record<string, string>> => ({
   address: `ann@${side}.example`,
   command: `command-${side}`,
   id: '7',
+  code: side === 'a' ? 'ABCD-EFGH' : 'NONE-SUCH', // a machine that nobody has claimed is of no organisation
   rev: '1',
   snapshot: `snapshot-${side}`,
 });

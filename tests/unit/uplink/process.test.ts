@@ -2,8 +2,10 @@
 
 import { statSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import packageJson from '../../../package.json';
 import { ordered } from '../../../uplink/portal/kinds.ts';
 import { documentOf } from '../../../uplink/portal/want.ts';
 import { QueryFailed } from '../../../uplink/portal/query.ts';
@@ -114,7 +116,9 @@ test('a machine shows a code, somebody types it in, and it is a site; the code a
     expect(await poll('A'.repeat(43))).toEqual({ state: 'gone' });
     expect(await joining.exited).toBe(0);
     const [shown] = (await new Response(joining.stdout).text()).split('\n', 1);
-    expect(JSON.parse(shown as string)).toEqual({ code, words: fingerprintWords(device?.signPublic as string, device?.wrapPublic as string) });
+    const words = fingerprintWords(device?.signPublic as string, device?.wrapPublic as string);
+    expect(JSON.parse(shown as string)).toEqual({ code, words, address: `${pair.url}/device?code=${code}` });
+    expect(device).toMatchObject({ host: hostname().replace(/[^A-Za-z0-9._-]/g, ''), version: packageJson.version });
     expect((await pair.siteRecord()).state).toBe('active');
     const ask = (): Promise<Response> =>
       fetch(`${pair.url}/v1/device`, { method: 'POST', body: JSON.stringify({ signPublic: 'A'.repeat(43), wrapPublic: 'age1' }) });

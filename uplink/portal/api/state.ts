@@ -35,6 +35,9 @@ export function reportedOf(site: Site): Readonly<Record<string, unknown>> {
   }
 }
 
+/** Its machine has said something of itself, since it joined or before. */
+const wasHere = (site: Site): boolean => site.reported !== '';
+
 export async function siteAnswer({ records, world }: Portal, id: string, site: Site): Promise<SiteAnswer> {
   const now = world.now();
   const online = isOnline(site, now);
@@ -53,7 +56,7 @@ export async function siteAnswer({ records, world }: Portal, id: string, site: S
     status: site.appliedStatus,
     errors: site.appliedErrors,
     because,
-    lockedSince: state === 'offline' ? (site.online ? site.seenAt : (site.since ?? site.seenAt)) : null,
+    lockedSince: state === 'offline' && wasHere(site) ? (site.online ? site.seenAt : (site.since ?? site.seenAt)) : null,
     lastSeenAt: site.seenAt,
     version: reported.version,
     host: document?.host ?? reported.host,
@@ -89,7 +92,7 @@ function wordOf(site: Site, state: SiteAnswer['state'], { damage, queue, certifi
   if (state === 'quarantined') return 'Two machines say they are this site';
   if (state === 'superseded') return 'Another machine took its place';
   if (state === 'decommissioned') return 'Decommissioned';
-  if (state === 'offline') return 'Offline: mail goes on, changes wait';
+  if (state === 'offline') return wasHere(site) ? 'Offline: mail goes on, changes wait' : 'Joined, not connected yet';
   if (becauseOf(site) !== '') return `Rev ${site.wantedRev} was not taken`;
   if (damage > 0) return 'Damaged data';
   if (site.wantedRev > site.appliedRev) return `Taking over rev ${site.wantedRev}`;

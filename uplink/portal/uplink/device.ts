@@ -5,9 +5,24 @@
 import { z } from 'zod';
 import { limits } from '../../../actors/limits.ts';
 import { sameText, seedFrom } from '../../keys.ts';
+import type { RecordOf } from '../kinds.ts';
 import type { Portal } from '../process.ts';
+import type { Transaction } from '../records.ts';
 
-export const deviceAsk = z.strictObject({ signPublic: z.string().length(43), wrapPublic: z.string().max(200) });
+/** A machine that is newer than its portal may say more: it is not kept. */
+export const deviceAsk = z.object({
+  signPublic: z.string().length(43),
+  wrapPublic: z.string().max(200),
+  // shown to people: nothing in it that could pass for words of ours
+  host: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{0,253}$/)
+    .default(''),
+  version: z
+    .string()
+    .regex(/^[A-Za-z0-9.+-]{0,40}$/)
+    .default(''),
+});
 export const pollAsk = z.strictObject({ code: z.string().max(20), secret: z.string().length(43) });
 type Here = Pick<Portal, 'world' | 'records'>;
 
@@ -39,6 +54,20 @@ export async function newDevice({ world, records }: Here, ask: z.infer<typeof de
 }
 
 export type Polled = { readonly state: 'waiting' | 'gone' } | { readonly state: 'claimed'; readonly claim: string };
+
+/** The machine that shows this code and that nobody has claimed yet. `typed`: as people type it, in small letters, without the dash. */
+export async function waitingDevice(
+  tx: Pick<Transaction, 'get'>,
+  typed: string,
+  now: number,
+): Promise<(RecordOf<'device'> & { readonly code: string }) | null> {
+  const code = typed
+    .toUpperCase()
+    .replace(/[^A-Z0-9]/g, '')
+    .replace(/^(.{4})(?=.)/, '$1-');
+  const device = await tx.get('device', code);
+  return device === undefined || device.expiresAt <= now || device.claim !== '' ? null : { ...device, code };
+}
 
 /** What became of a code. Asked again it says the same, until the code ends. */
 export async function pollDevice({ world, records }: Here, { code, secret }: z.infer<typeof pollAsk>): Promise<Polled> {

@@ -106,14 +106,13 @@ function Undo({ change, site }: { readonly change: Change; readonly site: Site }
 
 /** Above all screens of a site that cannot be reached: what runs there, and what becomes of an edit. */
 export function LockedNotice({ site }: { readonly site: Site }): ReactNode {
-  if (site.state !== 'offline') return null;
-  const since = site.lockedSince ?? site.lastSeenAt;
+  if (site.state !== 'offline' || site.lockedSince === null) return null;
   const waiting = site.wantedRev > site.runningRev;
   return (
     <div className="locked" role="status">
       <Icon name="lock" />
       <p>
-        <strong>{text.locked.title(since === null ? '' : clockOrDay(since), site.runningRev)}</strong>{' '}
+        <strong>{text.locked.title(clockOrDay(site.lockedSince), site.runningRev)}</strong>{' '}
         {waiting ? text.locked.waiting(site.wantedRev) : text.locked.next(site.wantedRev + 1)}
       </p>
     </div>

@@ -1,7 +1,7 @@
 // What one fills in. Each field has a label that is always there, a hint where it helps, and an error that says what to change.
 
-import { Switch } from '@base-ui/react/switch';
 import { type InputHTMLAttributes, type ReactNode, useId, useState } from 'react';
+import type { Role } from '../contract.ts';
 import { text } from '../language.ts';
 import { Help, type Term } from './help.tsx';
 
@@ -95,6 +95,10 @@ export function PasswordField({ label, hint, error, value, onValue, ...native }:
     </Field>
   );
 }
+/** One that is chosen here, and kept by the program that remembers passwords. */
+export function NewPasswordField(props: Pick<TextProps, 'label' | 'hint' | 'error' | 'value' | 'onValue' | 'required' | 'autoFocus'>): ReactNode {
+  return <PasswordField hint={text.form.passwordHint} {...props} autoComplete="new-password" minLength={12} />;
+}
 interface ChoiceProps<T extends string> extends FieldProps {
   readonly value: T;
   readonly onValue: (value: T) => void;
@@ -145,6 +149,12 @@ export function AreaField({ label, hint, error, term, value, onValue, rows = 4, 
     </Field>
   );
 }
+type RoleProps = Pick<ChoiceProps<Role>, 'value' | 'onValue'> & { readonly roles: readonly Role[] };
+/** Who may what, with what it means below. */
+export function RoleField({ roles, value, onValue }: RoleProps): ReactNode {
+  const options = roles.map((role) => ({ value: role, label: text.roles[role].name }));
+  return <ChoiceField<Role> label={text.members.role} hint={text.roles[value].about} value={value} onValue={onValue} options={options} />;
+}
 /** On or off, at once. */
 export function SwitchField({
   label,
@@ -172,16 +182,18 @@ export function SwitchField({
           </p>
         )}
       </div>
-      <Switch.Root
+      <button
+        type="button"
+        role="switch"
         className="switch"
-        checked={checked}
-        onCheckedChange={onChecked}
-        disabled={disabled ?? false}
+        aria-checked={checked}
+        disabled={disabled}
         aria-labelledby={`${id}-label`}
         aria-describedby={hint === undefined ? undefined : `${id}-hint`}
+        onClick={() => onChecked(!checked)}
       >
-        <Switch.Thumb className="switch-thumb" />
-      </Switch.Root>
+        <span className="switch-thumb" />
+      </button>
     </div>
   );
 }

@@ -99,7 +99,7 @@ export function Notice({ tone, title, children, icon = signs[tone], action }: No
       <Icon name={icon} />
       <div className="notice-words">
         <p className="notice-title">{title}</p>
-        {children !== undefined && children !== null && children !== '' && <div className="notice-text">{children}</div>}
+        {children !== undefined && children !== null && children !== false && children !== '' && <div className="notice-text">{children}</div>}
       </div>
       {action}
     </div>

@@ -1,30 +1,23 @@
 // Asks who one is once more, before a change of how one signs in; then the change goes on by itself.
 
 import { Dialog } from '@base-ui/react/dialog';
-import { type FormEvent, type ReactNode, useEffect, useState } from 'react';
-import { ask, onProve } from '../api.ts';
+import { type FormEvent, type ReactNode, useState } from 'react';
+import { ask } from '../api.ts';
 import { text } from '../language.ts';
 import { useVisitor, useWork } from '../session.ts';
 import { Button } from './button.tsx';
 import { PasswordField, TextField } from './field.tsx';
 import { TroubleNotice } from './page.tsx';
 
-export function Prove(): ReactNode {
+/** `onEnd`: they did, or would not. */
+export function Prove({ onEnd }: { readonly onEnd: (proved: boolean) => void }): ReactNode {
   const { session } = useVisitor();
-  const [waiting, setWaiting] = useState<((proved: boolean) => void) | null>(null);
   const [password, setPassword] = useState('');
   const [code, setCode] = useState('');
-  useEffect(() => onProve(() => new Promise((done) => setWaiting(() => done))), []);
-  const end = (proved: boolean): void => {
-    waiting?.(proved);
-    setWaiting(null);
-    setPassword('');
-    setCode('');
-  };
   const work = useWork(async () => {
     const body = { password, ...(code.trim() !== '' && { code: code.replace(/\s/g, '') }) };
     const { trouble } = await ask('/session', { method: 'PUT', body, quiet: true });
-    if (trouble === undefined) end(true);
+    if (trouble === undefined) onEnd(true);
     return trouble;
   });
   const submit = (event: FormEvent): void => {
@@ -32,7 +25,7 @@ export function Prove(): ReactNode {
     void work.start();
   };
   return (
-    <Dialog.Root open={waiting !== null} onOpenChange={(open) => !open && end(false)}>
+    <Dialog.Root open onOpenChange={(open) => !open && onEnd(false)}>
       <Dialog.Portal>
         <Dialog.Backdrop className="backdrop" />
         <Dialog.Popup className="dialog">

@@ -3,18 +3,19 @@
 import { type ReactNode, useState } from 'react';
 import { ask } from '../api.ts';
 import { track } from '../change.ts';
-import type { Account, Edited } from '../contract.ts';
+import type { Account, AnswerOf } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button, LinkButton } from '../parts/button.tsx';
 import { Confirm } from '../parts/confirm.tsx';
 import { CopyLine } from '../parts/copy.tsx';
 import { SwitchField, TextField } from '../parts/field.tsx';
+import { Form } from '../parts/form.tsx';
 import { Await, Facts, Page, Section, TroubleNotice } from '../parts/page.tsx';
 import { refresh, useResource } from '../resource.ts';
 import { mayDomain } from '../rights.ts';
 import { go, useParam } from '../router.tsx';
 import { useEdit, useMay, useSite, useVisitor, useWork } from '../session.ts';
-import { gigabytesOf, quotaOf, Usage } from './accounts.tsx';
+import { gigabytesOf, limitOf, quotaOf } from './accounts.tsx';
 
 export function AccountScreen(): ReactNode {
   const address = useParam('address');
@@ -57,7 +58,7 @@ function DetailsShown({ account }: { readonly account: Account }): ReactNode {
         rows={[
           [text.accounts.name, account.name || '–'],
           [text.accounts.state, account.enabled ? text.accounts.on : text.accounts.off],
-          [text.accounts.used, <Usage key="usage" account={account} />],
+          [text.accounts.quota, limitOf(account)],
         ]}
       />
     </Section>
@@ -78,13 +79,7 @@ function Details({ account }: { readonly account: Account }): ReactNode {
   const same = name.trim() === account.name && quotaOf(quota) === account.quotaBytes;
   return (
     <Section title={text.accounts.details}>
-      <form
-        className="form"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void save.start();
-        }}
-      >
+      <Form work={save} verb={text.form.save} disabled={same}>
         <TextField label={text.accounts.name} value={name} onValue={setName} maxLength={200} autoComplete="off" />
         <TextField
           label={text.accounts.quota}
@@ -96,14 +91,7 @@ function Details({ account }: { readonly account: Account }): ReactNode {
           suffix="GB"
           optional
         />
-        {account.usedBytes !== undefined && <Usage account={account} />}
-        <TroubleNotice trouble={save.trouble} />
-        <div className="actions">
-          <Button look="primary" submit busy={save.busy} disabled={same}>
-            {text.form.save}
-          </Button>
-        </div>
-      </form>
+      </Form>
       <SwitchField
         label={text.accounts.enabledLabel}
         hint={text.accounts.enabledHint}
@@ -121,13 +109,16 @@ function NewPassword({ account }: { readonly account: Account }): ReactNode {
   const { member } = useVisitor();
   const [made, setMade] = useState<string>();
   const work = useWork(async () => {
-    const { value, trouble } = await ask<Edited & { password: string }>(api('accounts', account.address, 'password'), {
-      method: 'POST',
-      body: { generate: true },
-    });
+    const { value, trouble } = await ask<AnswerOf<'POST /organisations/{org}/sites/{site}/accounts/{address}/password'>>(
+      api('accounts', account.address, 'password'),
+      {
+        method: 'POST',
+        body: { generate: true },
+      },
+    );
     if (value === undefined) return trouble;
-    setMade(value.password);
-    if (value.wantedRev !== undefined) track({ org: member.id, site: site.id, rev: value.wantedRev, what: text.accounts.reset(account.address) });
+    setMade(value.password ?? undefined);
+    track({ org: member.id, site: site.id, rev: value.wantedRev, what: text.accounts.reset(account.address) });
     refresh(api());
     return undefined;
   });

@@ -5,11 +5,12 @@ import { strongPassword } from '../chance.ts';
 import { count, size } from '../clock.ts';
 import type { Account, Domain } from '../contract.ts';
 import { text } from '../language.ts';
-import { Button, LinkButton } from '../parts/button.tsx';
+import { LinkButton } from '../parts/button.tsx';
 import { CopyLine } from '../parts/copy.tsx';
-import { ChoiceField, PasswordField, TextField } from '../parts/field.tsx';
+import { ChoiceField, NewPasswordField, TextField } from '../parts/field.tsx';
 import { SearchBox } from '../parts/searchbox.tsx';
-import { Await, Empty, Notice, Page, TroubleNotice } from '../parts/page.tsx';
+import { Form } from '../parts/form.tsx';
+import { Await, Empty, Notice, Page } from '../parts/page.tsx';
 import { State } from '../parts/state.tsx';
 import { Table } from '../parts/table.tsx';
 import { useList } from '../resource.ts';
@@ -81,36 +82,17 @@ function AccountTable({ rows }: { readonly rows: readonly Account[] }): ReactNod
           cell: (account) => <State tone={account.enabled ? 'good' : 'idle'}>{account.enabled ? text.accounts.on : text.accounts.off}</State>,
         },
         {
-          label: rows.some((account) => account.usedBytes !== undefined) ? text.accounts.used : text.accounts.quota,
-          cell: (account) => <Usage account={account} />,
+          label: text.accounts.quota,
+          end: true,
+          cell: (account) => <span className={account.quotaBytes === 0 ? 'faint' : 'num'}>{limitOf(account)}</span>,
         },
       ]}
     />
   );
 }
 
-/** How full a mailbox is, in words and as a bar. */
-export function Usage({ account }: { readonly account: Account }): ReactNode {
-  const { usedBytes, quotaBytes } = account;
-  const words =
-    usedBytes === undefined
-      ? quotaBytes === 0
-        ? text.accounts.noQuota
-        : text.accounts.upTo(size(quotaBytes))
-      : quotaBytes === 0
-        ? size(usedBytes)
-        : text.accounts.usedOf(size(usedBytes), size(quotaBytes));
-  return (
-    <span className="usage">
-      {usedBytes !== undefined && quotaBytes > 0 && (
-        <meter min={0} max={1} high={0.9} value={Math.min(1, usedBytes / quotaBytes)} aria-label={words}>
-          {words}
-        </meter>
-      )}
-      <span className="num">{words}</span>
-    </span>
-  );
-}
+/** How much a mailbox may hold, in words. */
+export const limitOf = ({ quotaBytes }: Account): string => (quotaBytes === 0 ? text.accounts.noQuota : size(quotaBytes));
 
 /** In whole gigabytes; empty: none. */
 export const quotaOf = (gigabytes: string): number => Math.max(0, Math.round(Number(gigabytes.replace(',', '.')) * 1e9) || 0);
@@ -143,13 +125,7 @@ export function NewAccount(): ReactNode {
   if (made !== undefined) return <NewPassword {...made} given={own === 'given'} back={screen('accounts')} />;
   return (
     <Page title={text.accounts.add} back={{ to: screen('accounts'), label: text.nav.site.accounts }} narrow>
-      <form
-        className="form"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void work.start();
-        }}
-      >
+      <Form work={work} verb={text.accounts.addVerb} disabled={domains.length === 0}>
         <TextField label={text.accounts.name} value={name} onValue={setName} placeholder="Alice Miller" maxLength={200} autoComplete="off" autoFocus />
         <div className="fieldpair">
           <TextField
@@ -188,24 +164,8 @@ export function NewAccount(): ReactNode {
             { value: 'given', label: text.accounts.give },
           ]}
         />
-        {own === 'given' && (
-          <PasswordField
-            label={text.accounts.newPassword}
-            hint={text.form.passwordHint}
-            value={password}
-            onValue={setPassword}
-            autoComplete="new-password"
-            minLength={12}
-            required
-          />
-        )}
-        <TroubleNotice trouble={work.trouble} />
-        <div className="actions">
-          <Button look="primary" submit busy={work.busy} disabled={domains.length === 0}>
-            {text.accounts.addVerb}
-          </Button>
-        </div>
-      </form>
+        {own === 'given' && <NewPasswordField label={text.accounts.newPassword} value={password} onValue={setPassword} required />}
+      </Form>
     </Page>
   );
 }

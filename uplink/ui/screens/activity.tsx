@@ -99,6 +99,15 @@ function saidOf(event: string, field: string, value: string | number): string | 
   return said?.(words) ?? (typeof value === 'string' ? words : `${field} ${words}`);
 }
 
+/** `network, outbound` → `resolvers, outgoing mail`; what names a single row stays. */
+function summaryOf({ summary }: Revision): string {
+  const parts: Readonly<Record<string, string | undefined>> = text.activity.parts;
+  return summary
+    .split(', ')
+    .map((part) => parts[part] ?? part)
+    .join(', ');
+}
+
 function Revisions({ items }: { readonly items: readonly Revision[] }): ReactNode {
   const { site, api } = useSite();
   const allowed = useMay()('changes.undo');
@@ -119,7 +128,7 @@ function Revisions({ items }: { readonly items: readonly Revision[] }): ReactNod
             wide: true,
             cell: (row) => (
               <span className="twoline">
-                <span>{row.summary}</span>
+                <span>{summaryOf(row)}</span>
                 <span className="faint">
                   {row.by}, {ago(row.at)}
                 </span>
@@ -135,7 +144,7 @@ function Revisions({ items }: { readonly items: readonly Revision[] }): ReactNod
           ) : allowed ? (
             <Button look="quiet" onPress={() => void back.start(row.rev)}>
               {text.activity.back}
-              <span className="hidden"> {row.rev}</span>
+              <span className="hidden"> {text.activity.backTo(row.rev)}</span>
             </Button>
           ) : null
         }

@@ -6,6 +6,7 @@ import type { Alias, Domain } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button, IconButton, LinkButton } from '../parts/button.tsx';
 import { AreaField, TextField } from '../parts/field.tsx';
+import { Form } from '../parts/form.tsx';
 import { Help } from '../parts/help.tsx';
 import { Await, Empty, Loading, Page, Section, TroubleNotice } from '../parts/page.tsx';
 import { SearchBox } from '../parts/searchbox.tsx';
@@ -183,12 +184,18 @@ function AliasForm({ alias }: { readonly alias: Alias | null }): ReactNode {
   });
   const wrong = (path: string): string | undefined => work.trouble?.errors.find((error) => error.path.includes(path))?.message;
   return (
-    <form
-      className="form"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void work.start();
-      }}
+    <Form
+      work={work}
+      trouble={remove.trouble}
+      verb={allowed ? (alias === null ? text.aliases.addVerb : text.form.save) : undefined}
+      disabled={targets.length === 0 || (alias !== null && targets.join('\n') === alias.to.join('\n'))}
+      beside={
+        allowed && alias !== null ? (
+          <Button busy={remove.busy} icon="trash" onPress={() => void remove.start()}>
+            {text.aliases.remove}
+          </Button>
+        ) : undefined
+      }
     >
       {alias === null && (
         <TextField
@@ -212,19 +219,6 @@ function AliasForm({ alias }: { readonly alias: Alias | null }): ReactNode {
         error={wrong('to')}
         placeholder={'alice@example.org\nbob@elsewhere.example'}
       />
-      <TroubleNotice trouble={work.trouble ?? remove.trouble} />
-      {allowed && (
-        <div className="actions">
-          <Button look="primary" submit busy={work.busy} disabled={targets.length === 0 || (alias !== null && targets.join('\n') === alias.to.join('\n'))}>
-            {alias === null ? text.aliases.addVerb : text.form.save}
-          </Button>
-          {alias !== null && (
-            <Button busy={remove.busy} icon="trash" onPress={() => void remove.start()}>
-              {text.aliases.remove}
-            </Button>
-          )}
-        </div>
-      )}
-    </form>
+    </Form>
   );
 }

@@ -8,6 +8,7 @@ import { Button } from '../parts/button.tsx';
 import { Confirm } from '../parts/confirm.tsx';
 import { CopyValue } from '../parts/copy.tsx';
 import { ChoiceField, TextField } from '../parts/field.tsx';
+import { Form } from '../parts/form.tsx';
 import { Help } from '../parts/help.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { Await, Facts, Loading, Notice, Page, Section, TroubleNotice } from '../parts/page.tsx';
@@ -168,13 +169,7 @@ function Rules({ domain }: { readonly domain: Domain }): ReactNode {
   const work = useWork(() => edit({ path: api('domains', domain.name), method: 'PUT', body: next, what: text.domains.changed(domain.name) }));
   return (
     <Section title={text.domains.rules}>
-      <form
-        className="form form-wide"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void work.start();
-        }}
-      >
+      <Form work={work} verb={text.form.save} disabled={same} wide>
         {(others.length > 0 || mode === 'alias') && (
           <ChoiceField<Mode>
             label={text.domains.kind}
@@ -220,13 +215,7 @@ function Rules({ domain }: { readonly domain: Domain }): ReactNode {
             />
           </>
         )}
-        <TroubleNotice trouble={work.trouble} />
-        <div className="actions">
-          <Button look="primary" submit busy={work.busy} disabled={same}>
-            {text.form.save}
-          </Button>
-        </div>
-      </form>
+      </Form>
     </Section>
   );
 }

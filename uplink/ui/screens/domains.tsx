@@ -3,9 +3,10 @@
 import { type ReactNode, useState } from 'react';
 import type { Alias, Domain } from '../contract.ts';
 import { text } from '../language.ts';
-import { Button, LinkButton } from '../parts/button.tsx';
+import { LinkButton } from '../parts/button.tsx';
 import { TextField } from '../parts/field.tsx';
-import { Await, Empty, Page, TroubleNotice } from '../parts/page.tsx';
+import { Form } from '../parts/form.tsx';
+import { Await, Empty, Page } from '../parts/page.tsx';
 import { Table } from '../parts/table.tsx';
 import { useList } from '../resource.ts';
 import { go } from '../router.tsx';
@@ -62,13 +63,7 @@ export function NewDomain(): ReactNode {
   });
   return (
     <Page title={text.domains.add} lead={text.domains.addLead} back={{ to: screen('domains'), label: text.nav.site.domains }} narrow>
-      <form
-        className="form"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void work.start();
-        }}
-      >
+      <Form work={work} verb={text.domains.addVerb}>
         <TextField
           label={text.domains.name}
           hint={text.domains.nameHint}
@@ -82,13 +77,7 @@ export function NewDomain(): ReactNode {
           required
           autoFocus
         />
-        <TroubleNotice trouble={work.trouble} />
-        <div className="actions">
-          <Button look="primary" submit busy={work.busy}>
-            {text.domains.addVerb}
-          </Button>
-        </div>
-      </form>
+      </Form>
     </Page>
   );
 }

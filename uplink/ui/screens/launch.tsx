@@ -1,16 +1,16 @@
 // Going on from a snapshot on another machine: what will happen, to the new machine and to the old one, then the name of the
 // site typed by hand, then the command.
 
-import { type FormEvent, type ReactNode, useState } from 'react';
+import { type ReactNode, useState } from 'react';
 import { ask } from '../api.ts';
 import { ago, ahead, count, fullMoment, size } from '../clock.ts';
-import type { Claim, Snapshot } from '../contract.ts';
+import type { AnswerOf, Claim, Snapshot } from '../contract.ts';
 import { text } from '../language.ts';
-import { Button } from '../parts/button.tsx';
 import { CopyLine } from '../parts/copy.tsx';
 import { TextField } from '../parts/field.tsx';
+import { Form } from '../parts/form.tsx';
 import { Help } from '../parts/help.tsx';
-import { Await, Card, Facts, Notice, Page, Section, TroubleNotice } from '../parts/page.tsx';
+import { Await, Card, Facts, Notice, Page, Section } from '../parts/page.tsx';
 import { useList } from '../resource.ts';
 import { useParam } from '../router.tsx';
 import { useSite, useWork } from '../session.ts';
@@ -50,14 +50,14 @@ function Steps({ snapshot, items }: { readonly snapshot: Snapshot; readonly item
   const [claim, setClaim] = useState<Claim>();
   const later = items.filter((other) => other.at > snapshot.at).length;
   const work = useWork(async () => {
-    const { value, trouble } = await ask<{ claim: Claim }>(api('snapshots', snapshot.name, 'launch'), { method: 'POST' });
+    const { value, trouble } = await ask<AnswerOf<'POST /organisations/{org}/sites/{site}/snapshots/{name}/launch'>>(
+      api('snapshots', snapshot.name, 'launch'),
+      { method: 'POST' },
+    );
     if (value !== undefined) setClaim(value.claim);
     return trouble;
   });
-  const submit = (event: FormEvent): void => {
-    event.preventDefault();
-    if (typed.trim().toLowerCase() === site.name.toLowerCase()) void work.start();
-  };
+  const isTyped = typed.trim().toLowerCase() === site.name.toLowerCase();
   return (
     <>
       <Card>
@@ -90,15 +90,9 @@ function Steps({ snapshot, items }: { readonly snapshot: Snapshot; readonly item
         </Notice>
       )}
       {claim === undefined ? (
-        <form className="form" onSubmit={submit}>
+        <Form work={work} verb={text.launch.verb} look="danger" disabled={!isTyped}>
           <TextField label={text.confirm.type(site.name)} value={typed} onValue={setTyped} autoComplete="off" spellCheck={false} />
-          <TroubleNotice trouble={work.trouble} />
-          <div className="actions">
-            <Button look="danger" submit busy={work.busy} disabled={typed.trim().toLowerCase() !== site.name.toLowerCase()}>
-              {text.launch.verb}
-            </Button>
-          </div>
-        </form>
+        </Form>
       ) : (
         <Section title={text.launch.paste} about={text.launch.pasteAbout}>
           <CopyLine value={claim.command} what={text.waiting.command} prompt="#" />

@@ -3,12 +3,13 @@
 import { type ReactNode, useState } from 'react';
 import { ask } from '../api.ts';
 import { dayOf } from '../clock.ts';
-import type { Member, Role } from '../contract.ts';
+import type { AnswerOf, Member, Role } from '../contract.ts';
 import { text } from '../language.ts';
-import { Button, IconButton } from '../parts/button.tsx';
+import { IconButton } from '../parts/button.tsx';
 import { Confirm } from '../parts/confirm.tsx';
 import { CopyLine } from '../parts/copy.tsx';
-import { Choice, ChoiceField, TextField } from '../parts/field.tsx';
+import { Choice, RoleField, TextField } from '../parts/field.tsx';
+import { Form } from '../parts/form.tsx';
 import { Help } from '../parts/help.tsx';
 import { Await, Card, Page, Section, TroubleNotice } from '../parts/page.tsx';
 import { Badge } from '../parts/state.tsx';
@@ -120,7 +121,7 @@ function Invite(): ReactNode {
   const [link, setLink] = useState<string>();
   const work = useWork(async () => {
     const names = role === 'domain admin' ? domains.split(/[\s,]+/).filter((word) => word !== '') : [];
-    const { value, trouble } = await ask<{ link: string }>(orgPath(member.id, 'invitations'), {
+    const { value, trouble } = await ask<AnswerOf<'POST /organisations/{org}/invitations'>>(orgPath(member.id, 'invitations'), {
       method: 'POST',
       body: { email: email.trim(), role, domains: names },
     });
@@ -130,22 +131,22 @@ function Invite(): ReactNode {
   return (
     <Section title={text.members.invite} about={text.members.inviteAbout}>
       <Card>
-        <form
-          className="form form-wide"
-          onSubmit={(event) => {
-            event.preventDefault();
-            void work.start();
-          }}
+        <Form
+          work={work}
+          verb={text.members.inviteVerb}
+          wide
+          after={
+            link !== undefined && (
+              <div>
+                <CopyLine value={link} what={text.members.link} />
+                <p className="field-hint">{text.members.linkAbout(email)}</p>
+              </div>
+            )
+          }
         >
           <div className="fieldgrid">
             <TextField label={text.members.email} type="email" value={email} onValue={setEmail} autoComplete="off" required />
-            <ChoiceField<Role>
-              label={text.members.role}
-              hint={text.roles[role].about}
-              value={role}
-              onValue={setRole}
-              options={givable(member.role).map((value) => ({ value, label: text.roles[value].name }))}
-            />
+            <RoleField roles={givable(member.role)} value={role} onValue={setRole} />
             {role === 'domain admin' && (
               <TextField
                 label={text.members.domains}
@@ -158,19 +159,7 @@ function Invite(): ReactNode {
               />
             )}
           </div>
-          <TroubleNotice trouble={work.trouble} />
-          <div className="actions">
-            <Button look="primary" submit busy={work.busy}>
-              {text.members.inviteVerb}
-            </Button>
-          </div>
-          {link !== undefined && (
-            <div>
-              <CopyLine value={link} what={text.members.link} />
-              <p className="field-hint">{text.members.linkAbout(email)}</p>
-            </div>
-          )}
-        </form>
+        </Form>
       </Card>
     </Section>
   );

@@ -2,41 +2,36 @@
 
 import { type ReactNode, useEffect, useState } from 'react';
 import { ask } from '../api.ts';
-import { ahead, after, now } from '../clock.ts';
-import type { Claim, Site } from '../contract.ts';
+import { after } from '../clock.ts';
+import type { AnswerOf } from '../contract.ts';
 import { text } from '../language.ts';
-import { Button, LinkButton } from '../parts/button.tsx';
+import { LinkButton } from '../parts/button.tsx';
 import { CopyLine } from '../parts/copy.tsx';
 import { TextField } from '../parts/field.tsx';
-import { Icon } from '../parts/icon.tsx';
-import { Notice, Page, Section, TroubleNotice } from '../parts/page.tsx';
+import { Form } from '../parts/form.tsx';
+import { Notice, Page, Section } from '../parts/page.tsx';
 import { refresh } from '../resource.ts';
 import { go } from '../router.tsx';
-import { orgPath, screenOf, useMay, useSite, useVisitor, useWork } from '../session.ts';
-
-/** Claims are said once: they are kept by this page only, for the site that it shows next. */
-const claims = new Map<string, Claim>();
+import { devicePath, joinCommand, orgPath, screenOf, useMay, useSite, useVisitor, useWork } from '../session.ts';
+import { ClaimCommand, expectedOf, expectMachine, Watching } from './claim.tsx';
 
 export function NewSite(): ReactNode {
   const { member } = useVisitor();
   const [name, setName] = useState('');
   const work = useWork(async () => {
-    const { value, trouble } = await ask<{ site: Site; claim: Claim }>(orgPath(member.id, 'sites'), { method: 'POST', body: { name: name.trim() } });
+    const { value, trouble } = await ask<AnswerOf<'POST /organisations/{org}/sites'>>(orgPath(member.id, 'sites'), {
+      method: 'POST',
+      body: { name: name.trim() },
+    });
     if (value === undefined) return trouble;
-    claims.set(value.site.id, value.claim);
+    expectMachine(value.site.id, value.claim);
     refresh(orgPath(member.id, 'sites'));
     go(screenOf(member.id, 'sites', value.site.id));
     return undefined;
   });
   return (
     <Page title={text.newSite.title} lead={text.newSite.lead} back={{ to: screenOf(member.id), label: text.nav.sites }} narrow>
-      <form
-        className="form"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void work.start();
-        }}
-      >
+      <Form work={work} verb={text.newSite.verb}>
         <TextField
           label={text.newSite.name}
           hint={text.newSite.nameHint}
@@ -47,31 +42,39 @@ export function NewSite(): ReactNode {
           required
           autoFocus
         />
-        <TroubleNotice trouble={work.trouble} />
-        <div className="actions">
-          <Button look="primary" submit busy={work.busy}>
-            {text.newSite.verb}
-          </Button>
-        </div>
-      </form>
+      </Form>
+      <ByCode of={{ organisation: member.id }} />
     </Page>
+  );
+}
+
+/** The other way round: the machine begins. */
+function ByCode({ of }: { readonly of: Parameters<typeof devicePath>[0] }): ReactNode {
+  return (
+    <Section title={text.waiting.byCode} about={text.waiting.byCodeText}>
+      <CopyLine value={joinCommand()} what={text.waiting.command} prompt="#" />
+      <div className="actions">
+        <LinkButton to={devicePath(of)}>{text.waiting.typeCode}</LinkButton>
+      </div>
+    </Section>
   );
 }
 
 /** What a site that no machine has joined yet shows. */
 export function Waiting(): ReactNode {
-  const { site, api } = useSite();
+  const { site } = useSite();
+  const { member } = useVisitor();
   const allowed = useMay()('site.add');
-  const [claim, setClaim] = useState<Claim | undefined>(() => claims.get(site.id));
-  const work = useWork(async () => {
-    const { value, trouble } = await ask<{ claim: Claim }>(api('claims'), { method: 'POST' });
-    if (value !== undefined) {
-      claims.set(site.id, value.claim);
-      setClaim(value.claim);
-    }
-    return trouble;
-  });
-  const expired = claim !== undefined && claim.expiresAt <= now();
+  const [isTaken, setTaken] = useState(expectedOf(site.id) === 'code');
+  if (isTaken)
+    return (
+      <Page title={site.name} lead={text.waiting.taken} narrow>
+        <Watching>{text.waiting.takenWatch}</Watching>
+        <Section title={text.waiting.nothing}>
+          <ClaimCommand absent={text.waiting.takenNext} onMade={() => setTaken(false)} />
+        </Section>
+      </Page>
+    );
   return (
     <Page title={site.name} lead={text.waiting.lead} narrow>
       <ol className="numbered">
@@ -81,31 +84,14 @@ export function Waiting(): ReactNode {
         </li>
         <li>
           <h2>{text.waiting.join}</h2>
-          {claim !== undefined && !expired ? (
-            <>
-              <CopyLine value={claim.command} what={text.waiting.command} prompt="#" />
-              <p className="field-hint">{text.waiting.once(ahead(claim.expiresAt))}</p>
-            </>
-          ) : (
-            <>
-              <p>{expired ? text.waiting.expired : text.waiting.again}</p>
-              <TroubleNotice trouble={work.trouble} />
-              {allowed && (
-                <Button busy={work.busy} onPress={() => void work.start()}>
-                  {text.waiting.make}
-                </Button>
-              )}
-            </>
-          )}
+          <ClaimCommand absent={text.waiting.again} />
         </li>
         <li>
           <h2>{text.waiting.watch}</h2>
-          <div className="watching" role="status">
-            <span className="pulse" aria-hidden="true" />
-            {text.waiting.watching}
-          </div>
+          <Watching>{text.waiting.watching}</Watching>
         </li>
       </ol>
+      {allowed && <ByCode of={{ organisation: member.id, site: site.id }} />}
     </Page>
   );
 }
@@ -115,19 +101,23 @@ export function Arrived(): ReactNode {
   const { site, screen } = useSite();
   const [over, setOver] = useState(false);
   useEffect(() => after(10 * 60_000, () => setOver(true)), []);
-  if (over || !claims.has(site.id)) return null;
+  if (over || expectedOf(site.id) === undefined || site.state === 'quarantined') return null;
+  const isHere = site.state === 'online';
+  const isNew = site.domains === 0;
   return (
     <Section title={text.arrived.title}>
       <Notice
-        tone="good"
-        title={text.arrived.here(site.name, site.version)}
+        tone={isHere ? 'good' : 'info'}
+        title={isHere ? text.arrived.here(site.name, site.version) : text.arrived.joined(site.name)}
         action={
-          <LinkButton to={screen('domains', 'new')} look="primary">
-            {text.arrived.next}
-          </LinkButton>
+          isNew && (
+            <LinkButton to={screen('domains', 'new')} look="primary">
+              {text.arrived.next}
+            </LinkButton>
+          )
         }
       >
-        <Icon name="arrow" /> {text.arrived.nextText}
+        {isHere ? isNew && text.arrived.nextText : text.arrived.start}
       </Notice>
     </Section>
   );

@@ -5,10 +5,10 @@ import { ask } from '../api.ts';
 import { moment } from '../clock.ts';
 import type { AuditRow } from '../contract.ts';
 import { text } from '../language.ts';
-import { Button } from '../parts/button.tsx';
 import { TextField } from '../parts/field.tsx';
+import { Form } from '../parts/form.tsx';
 import { Help } from '../parts/help.tsx';
-import { Await, Empty, Page, Section, TroubleNotice } from '../parts/page.tsx';
+import { Await, Empty, Page, Section } from '../parts/page.tsx';
 import { SearchBox } from '../parts/searchbox.tsx';
 import { Table } from '../parts/table.tsx';
 import { useList } from '../resource.ts';
@@ -31,8 +31,8 @@ export function Organisation(): ReactNode {
     <Routes
       routes={screens.filter(({ right }) => allowed(right))}
       otherwise={
-        <Page title={text.missing.page} narrow>
-          <p className="lead">{text.missing.pageNext}</p>
+        <Page title={text.missing.page} lead={text.missing.pageNext} narrow>
+          {null}
         </Page>
       }
     />
@@ -49,7 +49,7 @@ function Audit(): ReactNode {
         {({ items }) => {
           const rows = [...items]
             .sort((a, b) => b.n - a.n)
-            .filter((row) => `${row.actor} ${row.action} ${row.target} ${row.detail}`.toLowerCase().includes(filter.toLowerCase()));
+            .filter((row) => `${row.actor} ${row.action} ${actionOf(row)} ${row.target} ${row.detail}`.toLowerCase().includes(filter.toLowerCase()));
           return (
             <>
               <div className="toolbar">
@@ -62,6 +62,12 @@ function Audit(): ReactNode {
       </Await>
     </Page>
   );
+}
+/** In words where there are some for it. */
+function actionOf({ action }: AuditRow): string {
+  const [name = ''] = action.split('.unchanged');
+  const known = (text.audit.actions as Readonly<Record<string, string | undefined>>)[name] ?? name;
+  return name === action ? known : text.audit.unchanged(known);
 }
 function AuditTable({ rows }: { readonly rows: readonly AuditRow[] }): ReactNode {
   return (
@@ -76,7 +82,7 @@ function AuditTable({ rows }: { readonly rows: readonly AuditRow[] }): ReactNode
           cell: (row) => (
             <span className="twoline">
               <span>
-                <code>{row.action}</code> <span className="strong">{row.target}</span>
+                {actionOf(row)} <span className="strong">{row.target}</span>
               </span>
               {row.detail !== '' && <span className="faint clip">{row.detail}</span>}
             </span>
@@ -101,21 +107,9 @@ function Own(): ReactNode {
   return (
     <Page title={text.nav.org.organisation} narrow>
       <Section title={text.organisation.name}>
-        <form
-          className="form"
-          onSubmit={(event) => {
-            event.preventDefault();
-            void work.start();
-          }}
-        >
+        <Form work={work} verb={text.form.save} disabled={name.trim() === member.name}>
           <TextField label={text.organisation.label} value={name} onValue={setName} maxLength={100} required />
-          <TroubleNotice trouble={work.trouble} />
-          <div className="actions">
-            <Button look="primary" submit busy={work.busy} disabled={name.trim() === member.name}>
-              {text.form.save}
-            </Button>
-          </div>
-        </form>
+        </Form>
       </Section>
     </Page>
   );

@@ -1,6 +1,6 @@
 // Is my server healthy? The word and why, the facts behind it, what happened last; and the way to the other question.
 
-import { type FormEvent, type ReactNode, useState } from 'react';
+import { type FormEvent, lazy, type ReactNode, Suspense, useState } from 'react';
 import { ago, count, moment, now, size, span } from '../clock.ts';
 import type { Facts as SiteFacts, List, Overview as OverviewOf, Site, SiteEvent } from '../contract.ts';
 import { text } from '../language.ts';
@@ -14,6 +14,8 @@ import { go, Link } from '../router.tsx';
 import { useMay, useSite } from '../session.ts';
 import { EventLine } from './activity.tsx';
 import { Arrived } from './newsite.tsx';
+
+const WayOut = lazy(async () => ({ default: (await import('./wayout.tsx')).WayOut }));
 
 export function Overview(): ReactNode {
   const { site, api } = useSite();
@@ -34,6 +36,11 @@ export function Overview(): ReactNode {
       actions={<Freshness overview={overview.value} />}
     >
       <Arrived />
+      {(site.state === 'quarantined' || site.state === 'superseded') && (
+        <Suspense fallback={null}>
+          <WayOut />
+        </Suspense>
+      )}
       <Damage facts={facts} />
       {allowed('trace.see') && <Ask />}
       <Tiles site={site} facts={facts} />
@@ -138,7 +145,15 @@ function Tiles({ site, facts }: { readonly site: Site; readonly facts: SiteFacts
         label={text.terms.certificate.name}
         term="certificate"
         value={days === null ? '–' : text.time.days(days)}
-        about={facts.certificate?.selfSigned ? text.overview.selfSigned : days !== null && days < 10 ? text.overview.late : text.overview.renewed}
+        about={
+          days === null
+            ? text.overview.noCertificate
+            : facts.certificate?.selfSigned
+              ? text.overview.selfSigned
+              : days !== null && days < 10
+                ? text.overview.late
+                : text.overview.renewed
+        }
         tone={days !== null && days < 10 ? 'warn' : undefined}
       />
       <Tile
@@ -158,11 +173,13 @@ function Tiles({ site, facts }: { readonly site: Site; readonly facts: SiteFacts
 
 function Running({ site, facts }: { readonly site: Site; readonly facts: SiteFacts }): ReactNode {
   const rev =
-    site.runningRev === site.wantedRev
-      ? text.overview.revInForce(site.runningRev)
-      : site.errors.length > 0
-        ? text.overview.revRefused(site.runningRev, site.wantedRev)
-        : text.overview.revComing(site.runningRev, site.wantedRev);
+    site.wantedRev === 0
+      ? text.overview.revNone
+      : site.runningRev === site.wantedRev
+        ? text.overview.revInForce(site.runningRev)
+        : site.errors.length > 0
+          ? text.overview.revRefused(site.runningRev, site.wantedRev)
+          : text.overview.revComing(site.runningRev, site.wantedRev);
   const listeners = facts.listeners ?? [];
   return (
     <Facts
@@ -174,12 +191,12 @@ function Running({ site, facts }: { readonly site: Site; readonly facts: SiteFac
           rev,
         ],
         [text.overview.host, <code key="host">{site.host || '–'}</code>],
-        [text.overview.program, `mailsite ${site.version || facts.version || '–'}`],
+        [text.overview.program, site.version || facts.version ? text.fields.version(site.version || (facts.version ?? '')) : '–'],
         [
           <>
             {text.terms.engine.name} <Help term="engine" />
           </>,
-          facts.engine ?? '–',
+          facts.engine?.toUpperCase() ?? '–',
         ],
         [
           text.overview.listens,
@@ -194,7 +211,10 @@ function Running({ site, facts }: { readonly site: Site; readonly facts: SiteFac
           ),
         ],
         [text.overview.parking, facts.parking ?? (site.snapshot.at === null ? text.overview.none : text.overview.here)],
-        [text.overview.seen, site.state === 'online' ? text.overview.connected : site.lastSeenAt === null ? text.overview.never : ago(site.lastSeenAt)],
+        [
+          text.overview.seen,
+          site.state === 'online' ? text.overview.connected : site.lastSeenAt === null ? text.overview.never : text.sites.seen(ago(site.lastSeenAt)),
+        ],
       ]}
     />
   );

@@ -7,7 +7,8 @@ import { ago, dayOf } from '../clock.ts';
 import type { List, Passkey, Session, SignedIn } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button, IconButton } from '../parts/button.tsx';
-import { ChoiceField, PasswordField, TextField } from '../parts/field.tsx';
+import { ChoiceField, NewPasswordField, PasswordField, TextField } from '../parts/field.tsx';
+import { Form } from '../parts/form.tsx';
 import { Help } from '../parts/help.tsx';
 import { Await, Card, Empty, Facts, Notice, Page, Section, TroubleNotice } from '../parts/page.tsx';
 import { Badge, State } from '../parts/state.tsx';
@@ -65,31 +66,11 @@ function Password(): ReactNode {
   });
   return (
     <Section title={text.profile.password} about={text.profile.passwordAbout}>
-      <form
-        className="form"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void work.start();
-        }}
-      >
+      <Form work={work} verb={text.profile.passwordVerb} disabled={was === '' || password === ''}>
         <PasswordField label={text.profile.was} value={was} onValue={setWas} autoComplete="current-password" required />
-        <PasswordField
-          label={text.profile.next}
-          hint={text.form.passwordHint}
-          value={password}
-          onValue={setPassword}
-          autoComplete="new-password"
-          minLength={12}
-          required
-        />
-        <TroubleNotice trouble={work.trouble} />
+        <NewPasswordField label={text.profile.next} value={password} onValue={setPassword} required />
         {done && <Notice tone="good" title={text.profile.passwordDone} />}
-        <div className="actions">
-          <Button look="primary" submit busy={work.busy} disabled={was === '' || password === ''}>
-            {text.profile.passwordVerb}
-          </Button>
-        </div>
-      </form>
+      </Form>
     </Section>
   );
 }

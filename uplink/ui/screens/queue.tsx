@@ -76,7 +76,7 @@ function OfflineQueue(): ReactNode {
   const { site } = useSite();
   return (
     <Notice tone="idle" title={text.queue.offline}>
-      {text.queue.offlineLast(site.queue.messages)}
+      {text.queue.offlineLast(site.queue.messages, site.state === 'offline')}
     </Notice>
   );
 }

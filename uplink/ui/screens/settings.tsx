@@ -7,8 +7,9 @@ import { text } from '../language.ts';
 import { Button, IconButton } from '../parts/button.tsx';
 import { Confirm } from '../parts/confirm.tsx';
 import { AreaField, PasswordField, TextField } from '../parts/field.tsx';
+import { Form } from '../parts/form.tsx';
 import { Help } from '../parts/help.tsx';
-import { Await, Card, Page, Section, TroubleNotice } from '../parts/page.tsx';
+import { Await, Card, Page, Section } from '../parts/page.tsx';
 import { refresh, useResource } from '../resource.ts';
 import { go } from '../router.tsx';
 import { orgPath, screenOf, useEdit, useSite, useVisitor, useWork } from '../session.ts';
@@ -39,21 +40,9 @@ function Name(): ReactNode {
   });
   return (
     <Section title={text.settings.name}>
-      <form
-        className="form form-line"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void work.start();
-        }}
-      >
+      <Form work={work} verb={text.form.save} disabled={name.trim() === site.name}>
         <TextField label={text.newSite.name} hint={text.settings.nameHint} value={name} onValue={setName} maxLength={100} required />
-        <TroubleNotice trouble={work.trouble} />
-        <div className="actions">
-          <Button look="primary" submit busy={work.busy} disabled={name.trim() === site.name}>
-            {text.form.save}
-          </Button>
-        </div>
-      </form>
+      </Form>
     </Section>
   );
 }
@@ -81,21 +70,9 @@ function Host({ document, put }: PartProps): ReactNode {
   const work = useWork(() => put({ host: host.trim().toLowerCase() }, text.settings.hostChanged(host.trim())));
   return (
     <Section title={text.settings.host} beside={<Help term="host" />} about={text.settings.hostAbout}>
-      <form
-        className="form form-line"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void work.start();
-        }}
-      >
+      <Form work={work} verb={text.form.save} disabled={host.trim() === document.host}>
         <TextField label={text.settings.hostLabel} value={host} onValue={setHost} spellCheck={false} autoComplete="off" maxLength={253} mono required />
-        <TroubleNotice trouble={work.trouble} />
-        <div className="actions">
-          <Button look="primary" submit busy={work.busy} disabled={host.trim() === document.host}>
-            {text.form.save}
-          </Button>
-        </div>
-      </form>
+      </Form>
     </Section>
   );
 }
@@ -109,12 +86,16 @@ function Relays({ document, put }: PartProps): ReactNode {
   const work = useWork(() => put({ outbound: { ...document.outbound, relays } }, text.settings.relaysChanged));
   return (
     <Section title={text.settings.relays} beside={<Help term="relay" />} about={text.settings.relaysAbout}>
-      <form
-        className="form form-wide"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void work.start();
-        }}
+      <Form
+        work={work}
+        verb={!same || before.length > 0 ? text.form.save : undefined}
+        disabled={same}
+        wide
+        beside={
+          <Button icon="plus" onPress={() => setRelays([...relays, blank])}>
+            {text.settings.relayAdd}
+          </Button>
+        }
       >
         {relays.map((relay, i) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: rows have no name until they are filled in
@@ -155,18 +136,7 @@ function Relays({ document, put }: PartProps): ReactNode {
             <IconButton icon="trash" label={text.settings.relayRemove(relay.for)} onPress={() => setRelays(relays.filter((_, at) => at !== i))} />
           </Card>
         ))}
-        <TroubleNotice trouble={work.trouble} />
-        <div className="actions">
-          <Button icon="plus" onPress={() => setRelays([...relays, blank])}>
-            {text.settings.relayAdd}
-          </Button>
-          {(!same || before.length > 0) && (
-            <Button look="primary" submit busy={work.busy} disabled={same}>
-              {text.form.save}
-            </Button>
-          )}
-        </div>
-      </form>
+      </Form>
     </Section>
   );
 }
@@ -178,21 +148,9 @@ function Resolvers({ document, put }: PartProps): ReactNode {
   const work = useWork(() => put({ network: { ...document.network, resolvers } }, text.settings.resolversChanged));
   return (
     <Section title={text.settings.resolvers} beside={<Help term="resolver" />} about={text.settings.resolversAbout}>
-      <form
-        className="form form-line"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void work.start();
-        }}
-      >
+      <Form work={work} verb={text.form.save} disabled={resolvers.join('\n') === before}>
         <AreaField label={text.settings.resolversLabel} value={list} onValue={setList} rows={2} placeholder="127.0.0.1:53" />
-        <TroubleNotice trouble={work.trouble} />
-        <div className="actions">
-          <Button look="primary" submit busy={work.busy} disabled={resolvers.join('\n') === before}>
-            {text.form.save}
-          </Button>
-        </div>
-      </form>
+      </Form>
     </Section>
   );
 }

@@ -2,12 +2,11 @@
 
 import { type ReactNode, useState } from 'react';
 import { ask } from '../api.ts';
-import type { Session } from '../contract.ts';
+import type { AnswerOf } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button } from '../parts/button.tsx';
 import { Entry } from '../parts/entry.tsx';
 import { PasswordField, TextField } from '../parts/field.tsx';
-import { TroubleNotice } from '../parts/page.tsx';
 import { answerSignIn, hasPasskeys } from '../passkey.ts';
 import { useWork } from '../session.ts';
 
@@ -18,8 +17,8 @@ export function SignIn({ onEntered }: { readonly onEntered: () => Promise<void> 
   const [needsCode, setNeedsCode] = useState(false);
   const work = useWork(async () => {
     const body = { email: email.trim(), password, ...(needsCode && { code: code.replace(/\s/g, '') }) };
-    const { value, trouble } = await ask<Session & { needs?: string }>('/session', { method: 'POST', body, quiet: true });
-    if ((value?.needs ?? trouble?.problem?.needs) === 'totp' && !needsCode) {
+    const { value, trouble } = await ask<AnswerOf<'POST /session'>>('/session', { method: 'POST', body, quiet: true });
+    if (value !== undefined && 'needs' in value) {
       setNeedsCode(true);
       return undefined;
     }
@@ -37,7 +36,18 @@ export function SignIn({ onEntered }: { readonly onEntered: () => Promise<void> 
   });
   if (needsCode)
     return (
-      <Entry key="code" title={text.signIn.codeTitle} lead={text.signIn.codeLead} onSubmit={() => void work.start()}>
+      <Entry
+        key="code"
+        title={text.signIn.codeTitle}
+        lead={text.signIn.codeLead}
+        work={work}
+        verb={text.signIn.verb}
+        beside={
+          <Button look="quiet" onPress={() => setNeedsCode(false)}>
+            {text.signIn.other}
+          </Button>
+        }
+      >
         <TextField
           label={text.signIn.code}
           value={code}
@@ -49,33 +59,32 @@ export function SignIn({ onEntered }: { readonly onEntered: () => Promise<void> 
           required
           mono
         />
-        <TroubleNotice trouble={work.trouble} />
-        <Button look="primary" submit busy={work.busy}>
-          {text.signIn.verb}
-        </Button>
-        <Button look="quiet" onPress={() => setNeedsCode(false)}>
-          {text.signIn.other}
-        </Button>
       </Entry>
     );
   return (
-    <Entry key="password" title={text.signIn.title} onSubmit={() => void work.start()}>
+    <Entry
+      key="password"
+      title={text.signIn.title}
+      work={work}
+      trouble={passkey.trouble}
+      verb={text.signIn.verb}
+      after={hasPasskeys() && <ByPasskey work={passkey} />}
+    >
       <TextField label={text.signIn.email} type="email" value={email} onValue={setEmail} autoComplete="username webauthn" autoFocus required />
       <PasswordField label={text.signIn.password} value={password} onValue={setPassword} autoComplete="current-password" required />
-      <TroubleNotice trouble={work.trouble ?? passkey.trouble} />
-      <Button look="primary" submit busy={work.busy}>
-        {text.signIn.verb}
-      </Button>
-      {hasPasskeys() && (
-        <>
-          <p className="divider">
-            <span>{text.signIn.or}</span>
-          </p>
-          <Button icon="key" busy={passkey.busy} onPress={() => void passkey.start()}>
-            {text.signIn.passkey}
-          </Button>
-        </>
-      )}
     </Entry>
+  );
+}
+
+function ByPasskey({ work }: { readonly work: ReturnType<typeof useWork<[]>> }): ReactNode {
+  return (
+    <>
+      <p className="divider">
+        <span>{text.signIn.or}</span>
+      </p>
+      <Button icon="key" busy={work.busy} onPress={() => void work.start()}>
+        {text.signIn.passkey}
+      </Button>
+    </>
   );
 }

@@ -3,12 +3,13 @@
 import { lazy, type ReactNode, Suspense, useCallback, useMemo } from 'react';
 import type { Site } from '../contract.ts';
 import { text } from '../language.ts';
+import { LinkButton } from '../parts/button.tsx';
 import { ChangeBar, LockedNotice } from '../parts/changebar.tsx';
 import { Await, Loading, Notice, Page } from '../parts/page.tsx';
 import { refresh, useResource, useStream } from '../resource.ts';
 import type { Right } from '../rights.ts';
-import { type Route, Routes, useParam } from '../router.tsx';
-import { orgPath, screenOf, Siting, useMay, useVisitor } from '../session.ts';
+import { type Route, Routes, useParam, useWhere } from '../router.tsx';
+import { orgPath, screenOf, Siting, useMay, useSite, useVisitor } from '../session.ts';
 import { Waiting } from './newsite.tsx';
 import { Overview } from './overview.tsx';
 
@@ -100,10 +101,16 @@ function InSite({ site, children }: { readonly site: Site; readonly children: Re
 
 /** States in which a site is nobody's primary any more, and a rev that it would not take. */
 function Standing({ site }: { readonly site: Site }): ReactNode {
+  const { screen } = useSite();
+  const { path } = useWhere();
   if (site.state === 'superseded' || site.state === 'quarantined' || site.state === 'decommissioned')
     return (
       <div className="standing">
-        <Notice tone={site.state === 'quarantined' ? 'bad' : 'warn'} title={text.standing[site.state].title}>
+        <Notice
+          tone={site.state === 'quarantined' ? 'bad' : 'warn'}
+          title={text.standing[site.state].title}
+          action={site.state === 'quarantined' && path !== screen() && <LinkButton to={screen()}>{text.wayOut.title}</LinkButton>}
+        >
           {text.standing[site.state].next}
         </Notice>
       </div>
@@ -129,9 +136,12 @@ function Behind({ right, children }: { readonly right: Right; readonly children:
 }
 /** For all that is not there. */
 function Gone({ title, next }: { readonly title: string; readonly next: string }): ReactNode {
+  const { member } = useVisitor();
   return (
-    <Page title={title} narrow>
-      <p className="lead">{next}</p>
+    <Page title={title} lead={next} narrow>
+      <div className="actions">
+        <LinkButton to={screenOf(member.id)}>{text.missing.sites}</LinkButton>
+      </div>
     </Page>
   );
 }

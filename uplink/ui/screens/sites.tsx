@@ -46,7 +46,7 @@ export function Sites(): ReactNode {
 
 function summary(sites: readonly Site[]): string {
   const needy = sites.filter((site) => ['warn', 'bad'].includes(toneOf(site)));
-  const [first] = needy;
+  const first = needy.find((site) => toneOf(site) === 'bad') ?? needy[0];
   if (first === undefined) return text.sites.allWell(sites.filter((site) => site.state !== 'waiting').length);
   return text.sites.needy(needy.length, sites.length, first.name, first.because || first.word);
 }

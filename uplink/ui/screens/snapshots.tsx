@@ -92,8 +92,8 @@ function SnapshotRow({ snapshot, newest }: { readonly snapshot: Snapshot; readon
       <span className="history-dot" aria-hidden="true" />
       <time className="num strong">{clockOf(snapshot.at)}</time>
       <span className="history-words">
-        <span>{text.snapshots.commit(count(snapshot.commit))}</span>
-        <span className="faint">{size(snapshot.size)}</span>
+        <span>{size(snapshot.size)}</span>
+        <span className="faint">{text.snapshots.commit(count(snapshot.commit))}</span>
         {proven && (
           <Badge tone="good">
             <Icon name="check" />{' '}

@@ -3,14 +3,15 @@
 import { type ReactNode, useState } from 'react';
 import { ask } from '../api.ts';
 import { ago, dayOf, now } from '../clock.ts';
-import type { List, Role, Token } from '../contract.ts';
+import type { AnswerOf, List, Role, Token } from '../contract.ts';
 import { text } from '../language.ts';
-import { Button, IconButton } from '../parts/button.tsx';
+import { IconButton } from '../parts/button.tsx';
 import { Confirm } from '../parts/confirm.tsx';
 import { CopyLine } from '../parts/copy.tsx';
-import { ChoiceField, TextField } from '../parts/field.tsx';
+import { ChoiceField, RoleField, TextField } from '../parts/field.tsx';
+import { Form } from '../parts/form.tsx';
 import { Help } from '../parts/help.tsx';
-import { Await, Card, Empty, Notice, Page, Section, TroubleNotice } from '../parts/page.tsx';
+import { Await, Card, Empty, Notice, Page, Section } from '../parts/page.tsx';
 import { Table } from '../parts/table.tsx';
 import { refresh, useResource } from '../resource.ts';
 import { orgPath, useVisitor, useWork } from '../session.ts';
@@ -97,7 +98,7 @@ function NewToken(): ReactNode {
   const [secret, setSecret] = useState<string>();
   const work = useWork(async () => {
     const body = { name: name.trim(), role, days: lives[life] };
-    const { value, trouble } = await ask<{ token: string }>(orgPath(member.id, 'tokens'), { method: 'POST', body });
+    const { value, trouble } = await ask<AnswerOf<'POST /organisations/{org}/tokens'>>(orgPath(member.id, 'tokens'), { method: 'POST', body });
     setSecret(value?.token);
     if (value !== undefined) setName('');
     refresh(orgPath(member.id, 'tokens'));
@@ -106,22 +107,24 @@ function NewToken(): ReactNode {
   return (
     <Section title={text.tokens.make}>
       <Card>
-        <form
-          className="form form-wide"
-          onSubmit={(event) => {
-            event.preventDefault();
-            void work.start();
-          }}
+        <Form
+          work={work}
+          verb={text.tokens.makeVerb}
+          wide
+          after={
+            secret !== undefined && (
+              <>
+                <CopyLine value={secret} what={text.tokens.secret} />
+                <Notice tone="warn" title={text.tokens.once}>
+                  {text.tokens.onceNext}
+                </Notice>
+              </>
+            )
+          }
         >
           <div className="fieldgrid">
             <TextField label={text.tokens.name} hint={text.tokens.nameHint} value={name} onValue={setName} maxLength={100} required />
-            <ChoiceField<Role>
-              label={text.members.role}
-              hint={text.roles[role].about}
-              value={role}
-              onValue={setRole}
-              options={roles.map((value) => ({ value, label: text.roles[value].name }))}
-            />
+            <RoleField roles={roles} value={role} onValue={setRole} />
             <ChoiceField<Life>
               label={text.tokens.life}
               value={life}
@@ -129,21 +132,7 @@ function NewToken(): ReactNode {
               options={(['30', '90', '365', 'none'] as const).map((value) => ({ value, label: text.tokens.lives[value] }))}
             />
           </div>
-          <TroubleNotice trouble={work.trouble} />
-          <div className="actions">
-            <Button look="primary" submit busy={work.busy}>
-              {text.tokens.makeVerb}
-            </Button>
-          </div>
-          {secret !== undefined && (
-            <>
-              <CopyLine value={secret} what={text.tokens.secret} />
-              <Notice tone="warn" title={text.tokens.once}>
-                {text.tokens.onceNext}
-              </Notice>
-            </>
-          )}
-        </form>
+        </Form>
       </Card>
     </Section>
   );

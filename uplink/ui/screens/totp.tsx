@@ -4,6 +4,7 @@
 import { type ReactNode, useMemo, useState } from 'react';
 import { encode } from 'uqr';
 import { ask } from '../api.ts';
+import type { AnswerOf } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button } from '../parts/button.tsx';
 import { CopyValue, CopyLine } from '../parts/copy.tsx';
@@ -12,10 +13,7 @@ import { Notice, TroubleNotice } from '../parts/page.tsx';
 import { State } from '../parts/state.tsx';
 import { useWork } from '../session.ts';
 
-interface Offer {
-  readonly secret: string;
-  readonly uri: string;
-}
+type Offer = AnswerOf<'POST /me/totp'>;
 export function Totp({ on, onChanged }: { readonly on: boolean; readonly onChanged: () => void }): ReactNode {
   const [offer, setOffer] = useState<Offer>();
   const [codes, setCodes] = useState<readonly string[]>();
@@ -63,7 +61,7 @@ export function Totp({ on, onChanged }: { readonly on: boolean; readonly onChang
 function Proof({ offer, onProved }: { readonly offer: Offer; readonly onProved: (codes: readonly string[]) => void }): ReactNode {
   const [code, setCode] = useState('');
   const work = useWork(async () => {
-    const { value, trouble } = await ask<{ recoveryCodes: string[] }>('/me/totp', { method: 'PUT', body: { code: code.replace(/\s/g, '') } });
+    const { value, trouble } = await ask<AnswerOf<'PUT /me/totp'>>('/me/totp', { method: 'PUT', body: { code: code.replace(/\s/g, '') } });
     if (value !== undefined) onProved(value.recoveryCodes);
     return trouble;
   });

@@ -3,12 +3,11 @@
 
 import { type ReactNode, useEffect, useState } from 'react';
 import { ask, type Trouble } from '../api.ts';
-import type { Role } from '../contract.ts';
+import type { Invited } from '../contract.ts';
 import { text } from '../language.ts';
-import { Button } from '../parts/button.tsx';
 import { Entry } from '../parts/entry.tsx';
-import { PasswordField, TextField } from '../parts/field.tsx';
-import { Notice, TroubleNotice } from '../parts/page.tsx';
+import { NewPasswordField, TextField } from '../parts/field.tsx';
+import { Notice } from '../parts/page.tsx';
 import { useWork } from '../session.ts';
 
 interface WelcomeProps {
@@ -29,7 +28,7 @@ export function Welcome({ onEntered }: WelcomeProps): ReactNode {
   });
   const wrong = (path: string): string | undefined => work.trouble?.errors.find((error) => error.path === path)?.message;
   return (
-    <Entry title={text.setup.title} lead={text.setup.lead} onSubmit={() => void work.start()}>
+    <Entry title={text.setup.title} lead={text.setup.lead} work={work} verb={text.setup.verb}>
       {token === '' && (
         <Notice tone="warn" title={text.setup.noToken}>
           {text.setup.noTokenNext}
@@ -48,30 +47,11 @@ export function Welcome({ onEntered }: WelcomeProps): ReactNode {
       />
       <TextField label={text.setup.name} value={name} onValue={setName} autoComplete="name" error={wrong('name')} maxLength={100} required />
       <TextField label={text.setup.email} type="email" value={email} onValue={setEmail} autoComplete="username" error={wrong('email')} required />
-      <PasswordField
-        label={text.setup.password}
-        hint={text.form.passwordHint}
-        value={password}
-        onValue={setPassword}
-        autoComplete="new-password"
-        error={wrong('password')}
-        minLength={12}
-        required
-      />
-      <TroubleNotice trouble={work.trouble} />
-      <Button look="primary" submit busy={work.busy}>
-        {text.setup.verb}
-      </Button>
+      <NewPasswordField label={text.setup.password} value={password} onValue={setPassword} error={wrong('password')} required />
     </Entry>
   );
 }
 
-interface Invited {
-  readonly organisation: string;
-  readonly email: string;
-  readonly role: Role;
-  readonly known: boolean;
-}
 export function Invitation({ onEntered }: WelcomeProps): ReactNode {
   const [secret] = useState(secretHere);
   const [invited, setInvited] = useState<Invited>();
@@ -94,28 +74,19 @@ export function Invitation({ onEntered }: WelcomeProps): ReactNode {
     <Entry
       title={invited === undefined ? text.invitation.title : text.invitation.join(invited.organisation)}
       lead={invited === undefined ? text.invitation.lead : text.invitation.as(invited.email, text.roles[invited.role].name)}
-      onSubmit={() => void work.start()}
+      work={work}
+      verb={text.invitation.verb}
+      trouble={missing}
+      disabled={missing !== undefined}
     >
       {known ? (
         <p>{text.invitation.known}</p>
       ) : (
         <>
           <TextField label={text.setup.name} value={name} onValue={setName} autoComplete="name" maxLength={100} required autoFocus />
-          <PasswordField
-            label={text.setup.password}
-            hint={text.form.passwordHint}
-            value={password}
-            onValue={setPassword}
-            autoComplete="new-password"
-            minLength={12}
-            required
-          />
+          <NewPasswordField label={text.setup.password} value={password} onValue={setPassword} required />
         </>
       )}
-      <TroubleNotice trouble={missing ?? work.trouble} />
-      <Button look="primary" submit busy={work.busy} disabled={missing !== undefined}>
-        {text.invitation.verb}
-      </Button>
     </Entry>
   );
 }
@@ -130,20 +101,8 @@ export function LinkIn({ onEntered }: WelcomeProps): ReactNode {
     return trouble;
   });
   return (
-    <Entry title={text.link.title} lead={text.link.lead} onSubmit={() => void work.start()}>
-      <PasswordField
-        label={text.link.password}
-        hint={text.link.hint}
-        value={password}
-        onValue={setPassword}
-        autoComplete="new-password"
-        minLength={12}
-        autoFocus
-      />
-      <TroubleNotice trouble={work.trouble} />
-      <Button look="primary" submit busy={work.busy}>
-        {text.link.verb}
-      </Button>
+    <Entry title={text.link.title} lead={text.link.lead} work={work} verb={text.link.verb}>
+      <NewPasswordField label={text.link.password} hint={text.link.hint} value={password} onValue={setPassword} autoFocus />
     </Entry>
   );
 }

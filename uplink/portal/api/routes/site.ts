@@ -3,9 +3,11 @@
 import { z } from 'zod';
 import { limits } from '../../../../actors/limits.ts';
 import { claimText } from '../../../claim.ts';
+import { fingerprintWords } from '../../../keys.ts';
 import { newId, newSecret } from '../../identity/secret.ts';
 import type { RecordOf } from '../../kinds.ts';
 import type { Transaction } from '../../records.ts';
+import { waitingDevice } from '../../uplink/device.ts';
 import { editIn, siteOf } from '../edit.ts';
 import { conflict, invalid, notFound } from '../problem.ts';
 import { admins, members, nothing, type TenantCall, tenant } from '../route.ts';
@@ -68,6 +70,16 @@ async function addSite(tx: Transaction, { portal, organisation, now }: Call, nam
   return { id, row };
 }
 
+const device = z.strictObject({
+  code: z.string(),
+  host: z.string().describe('the name that the machine gives itself; empty: none'),
+  version: z.string().describe('of mailsite, as the machine says'),
+  address: z.string().describe('where the machine asked from'),
+  askedAt: shape.time,
+  expiresAt: shape.time,
+  words: z.array(z.string()).describe('of the keys of the machine, which shows the same'),
+});
+
 const making = [
   tenant('GET', '/organisations/{org}/sites', {
     about: 'The sites of the organisation.',
@@ -116,6 +128,29 @@ const making = [
         return { claim };
       }),
   }),
+  tenant('GET', '/organisations/{org}/devices/{code}', {
+    about: 'The machine that shows this code and waits to be taken in: to tell one’s own from a stranger’s.',
+    who: admins,
+    answer: device,
+    async handle({ portal, params, now }) {
+      const found = await waitingDevice(portal.records, params.code, now);
+      if (found === null) throw notFound();
+      const { code, host = '', version = '', address, createdAt: askedAt, expiresAt, signPublic, wrapPublic } = found;
+      return { code, host, version, address, askedAt, expiresAt, words: fingerprintWords(signPublic, wrapPublic) };
+    },
+  }),
+  tenant('DELETE', '/organisations/{org}/devices/{code}', {
+    about: 'Turns the machine away that shows this code: it was nobody’s here.',
+    who: admins,
+    answer: nothing,
+    handle: (call) =>
+      call.change(async (tx, tell) => {
+        const found = await waitingDevice(tx, call.params.code, call.now);
+        if (found === null) throw notFound();
+        tx.remove('device', found.code);
+        await tell({ action: 'site.turnaway', target: found.code, detail: found.address });
+      }),
+  }),
   tenant('POST', '/organisations/{org}/devices', {
     about: 'Takes a machine in by the code that it shows, as a waiting site or as a new one.',
     who: admins,
@@ -124,22 +159,19 @@ const making = [
     status: 201,
     handle: (call) => {
       const { portal, body, organisation: org } = call;
-      const code = body.code
-        .toUpperCase()
-        .replace(/[^A-Z0-9]/g, '')
-        .replace(/^(.{4})(?=.)/, '$1-');
       if ((body.site === undefined) === (body.name === undefined))
         throw invalid([{ path: 'body.site', message: 'name either a waiting site, or give name for a new one' }]);
       return call.change(async (tx, tell) => {
-        const device = await tx.get('device', code);
-        if (device === undefined || device.expiresAt <= call.now || device.claim !== '')
+        const device = await waitingDevice(tx, body.code, call.now);
+        if (device === null)
           throw invalid([{ path: 'body.code', message: 'is not shown by any machine that waits: look at it again, codes are good for some minutes' }]);
         const there = body.site === undefined ? undefined : await tx.get('site', org, body.site);
         if (body.site !== undefined && there === undefined) throw notFound();
         if (there !== undefined && there.state !== 'waiting') throw conflict('This site has its machine already.');
         const { id, row } = body.site !== undefined && there !== undefined ? { id: body.site, row: there } : await addSite(tx, call, body.name ?? '');
         await endClaims(tx, org, id);
-        tx.put('device', [code], { ...device, claim: makeClaim(tx, call, id, '').text });
+        const { code, ...kept } = device;
+        tx.put('device', [code], { ...kept, claim: makeClaim(tx, call, id, '').text });
         await tell({ action: 'site.device', target: row.name, detail: device.address });
         return { site: await siteAnswer(portal, id, row), address: device.address };
       });
