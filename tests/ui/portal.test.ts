@@ -88,6 +88,64 @@ test('the machine joins and appears; what is changed is verified by it; killed, 
   }
 });
 
+test('two who edit one account lose nothing: each sees the change of the other, and chooses', async () => {
+  const site = /.*\/sites\/[^/]+/.exec(new URL(page.url()).pathname)?.[0] as string;
+  const address = `${site}/accounts/zoe@linden.example`;
+  const other = await (await openContext(browser, looks.light)).newPage();
+  other.setDefaultTimeout(15_000);
+  try {
+    await other.context().addCookies(await page.context().cookies());
+    await page.goto(new URL(`${site}/accounts/new`, page.url()).href);
+    await page.getByLabel('Name').fill('Zoe');
+    await page.getByLabel('Address').fill('zoe');
+    for (const wrong of ['abc', '-3', '0.0000000001', '5 XB']) {
+      await page.getByLabel('Limit', { exact: true }).fill(wrong);
+      await page.getByText('Write a size such as 5 GB').waitFor();
+      expect(await page.getByRole('button', { name: 'Create the account' }).isDisabled(), wrong).toBe(true);
+    }
+    await page.getByLabel('Limit', { exact: true }).fill('4 MB');
+    await page.getByRole('button', { name: 'Create the account' }).click();
+    await heading('zoe@linden.example is on its way');
+    const seen: string[] = [];
+    other.on('request', (request) => request.method() === 'PUT' && seen.push(request.postData() ?? ''));
+    await page.goto(new URL(address, page.url()).href);
+    await other.goto(new URL(address, page.url()).href);
+    for (const [who, name] of [[page, 'Zoe Abel'] as const, [other, 'Zoe Beck'] as const]) {
+      await who.getByLabel('Name', { exact: true }).fill(name);
+      expect(await who.getByLabel('Limit', { exact: true }).inputValue()).toBe('4 MB');
+    }
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await other.getByText('Zoe Abel').waitFor(); // under the title: it has heard of it
+    expect(await other.getByLabel('Name', { exact: true }).inputValue()).toBe('Zoe Beck');
+    await other.getByRole('button', { name: 'Save', exact: true }).click();
+    await other.getByText('Changed meanwhile by mara@linden.example').waitFor();
+    await other.getByText('Name: was “Zoe”, is now “Zoe Abel”, yours “Zoe Beck”').waitFor();
+    await other.getByRole('button', { name: 'Save mine' }).click();
+    await page.getByText('Zoe Beck').first().waitFor();
+    await expect.poll(() => page.getByLabel('Name', { exact: true }).inputValue()).toBe('Zoe Beck'); // nothing was typed there since
+    expect(seen.every((body) => body === JSON.stringify({ name: 'Zoe Beck' }))).toBe(true); // and no limit was sent
+    // other fields of the same account: both changes stand, and nobody is asked
+    await page.getByLabel('Limit', { exact: true }).fill('1.5 GiB');
+    await other.getByLabel('Name', { exact: true }).fill('Zoe B.');
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await expect.poll(() => other.getByLabel('Limit', { exact: true }).inputValue()).toBe('1.5 GiB');
+    await other.getByRole('button', { name: 'Save', exact: true }).click();
+    await expect.poll(() => page.getByLabel('Name', { exact: true }).inputValue()).toBe('Zoe B.');
+    expect(await other.getByText('Changed meanwhile').count()).toBe(0);
+    // and giving way
+    await other.getByLabel('Name', { exact: true }).fill('Zoe C.');
+    await page.getByLabel('Name', { exact: true }).fill('Zoe D.');
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await other.getByText('Zoe D.').waitFor();
+    await other.getByRole('button', { name: 'Save', exact: true }).click();
+    await other.getByRole('button', { name: 'Keep theirs' }).click();
+    expect(await other.getByLabel('Name', { exact: true }).inputValue()).toBe('Zoe D.');
+    expect(await axeOf(other)).toEqual([]);
+  } finally {
+    await other.context().close();
+  }
+});
+
 test('somebody is invited, a token is made, and the audit tells of both', async () => {
   await page.getByRole('link', { name: 'Members' }).click();
   await page.getByLabel('Email address').fill('sam@linden.example');

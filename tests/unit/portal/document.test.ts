@@ -81,14 +81,19 @@ test('D2: whoever saw an older rev is told which fields changed, and overwrites 
   expect(stale.body).toMatchObject({
     wantedRev: 4,
     changed: [
-      { path: 'accounts/ann@example.org/name', was: 'Ann', now: 'Anna' },
+      { path: 'accounts/ann@example.org/name', was: 'Ann', now: 'Anna', by: 'olga@example.org' },
       { path: 'accounts/ann@example.org/password', was: '(hidden)', now: '(hidden)' },
     ],
   });
   expect(stale.body.detail).toContain('accounts/ann@example.org/name');
   expect((await owner.put(`${site}/accounts/ann@example.org`, { name: 'A' }, { headers: { 'If-Match': '"3"' } })).status).toBe(412);
   expect((await owner.put(`${site}/accounts/ann@example.org`, { name: 'A' }, { headers: { 'If-Match': '"4"' } })).status).toBe(200);
-  expect((await owner.get(`${site}/accounts/ann@example.org`)).body.name).toBe('A');
+  const one = await owner.get(`${site}/accounts/ann@example.org`);
+  expect(one.body.name).toBe('A');
+  await owner.post(`${site}/aliases`, { address: 'info@example.org', to: ['ann@example.org'] });
+  expect(
+    [one, await owner.get(`${site}/aliases/info@example.org`), await owner.get(`${site}/domains/example.org`)].map(({ headers }) => headers.get('etag')),
+  ).toEqual(['"5"', '"6"', '"6"']);
 });
 
 test('D3: no password leaves the portal, and one that reads as empty stays as it is', async () => {

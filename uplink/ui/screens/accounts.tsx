@@ -13,6 +13,7 @@ import { Form } from '../parts/form.tsx';
 import { Await, Empty, Notice, Page } from '../parts/page.tsx';
 import { State } from '../parts/state.tsx';
 import { Table } from '../parts/table.tsx';
+import { quotaOf } from '../quota.ts';
 import { useList } from '../resource.ts';
 import { mayDomain } from '../rights.ts';
 import { useEdit, useMay, useSite, useVisitor, useWork } from '../session.ts';
@@ -94,9 +95,21 @@ function AccountTable({ rows }: { readonly rows: readonly Account[] }): ReactNod
 /** How much a mailbox may hold, in words. */
 export const limitOf = ({ quotaBytes }: Account): string => (quotaBytes === 0 ? text.accounts.noQuota : size(quotaBytes));
 
-/** In whole gigabytes; empty: none. */
-export const quotaOf = (gigabytes: string): number => Math.max(0, Math.round(Number(gigabytes.replace(',', '.')) * 1e9) || 0);
-export const gigabytesOf = (octets: number): string => (octets === 0 ? '' : String(Math.round(octets / 1e7) / 100));
+/** What is not understood is said at once: nothing that is no limit may pass for none. */
+export function QuotaField({ value, onValue }: { readonly value: string; readonly onValue: (value: string) => void }): ReactNode {
+  return (
+    <TextField
+      label={text.accounts.quota}
+      term="quota"
+      hint={text.accounts.quotaHint}
+      error={quotaOf(value) === undefined ? text.accounts.quotaWrong : undefined}
+      value={value}
+      onValue={onValue}
+      autoComplete="off"
+      optional
+    />
+  );
+}
 
 interface Made {
   readonly address: string;
@@ -114,10 +127,11 @@ export function NewAccount(): ReactNode {
   const [own, setOwn] = useState<'made' | 'given'>('made');
   const [password, setPassword] = useState('');
   const [made, setMade] = useState<Made>();
+  const octets = quotaOf(quota);
   const work = useWork(async () => {
     const address = local.includes('@') ? local.trim().toLowerCase() : `${local.trim().toLowerCase()}@${domain || domains[0]?.name}`;
     const secret = own === 'given' ? password : strongPassword();
-    const body = { address, name: name.trim(), quotaBytes: quotaOf(quota), enabled: true, password: secret };
+    const body = { address, name: name.trim(), quotaBytes: octets, enabled: true, password: secret };
     const trouble = await edit({ path: api('accounts'), method: 'POST', body, what: text.accounts.added(address) });
     if (trouble === undefined) setMade({ address, password: secret });
     return trouble;
@@ -125,8 +139,8 @@ export function NewAccount(): ReactNode {
   if (made !== undefined) return <NewPassword {...made} given={own === 'given'} back={screen('accounts')} />;
   return (
     <Page title={text.accounts.add} back={{ to: screen('accounts'), label: text.nav.site.accounts }} narrow>
-      <Form work={work} verb={text.accounts.addVerb} disabled={domains.length === 0}>
-        <TextField label={text.accounts.name} value={name} onValue={setName} placeholder="Alice Miller" maxLength={200} autoComplete="off" autoFocus />
+      <Form work={work} verb={text.accounts.addVerb} disabled={domains.length === 0 || octets === undefined}>
+        <TextField label={text.accounts.name} value={name} onValue={setName} placeholder="Alice Miller" maxLength={100} autoComplete="off" autoFocus />
         <div className="fieldpair">
           <TextField
             label={text.accounts.address}
@@ -145,16 +159,7 @@ export function NewAccount(): ReactNode {
             options={domains.map((d) => ({ value: d.name, label: `@${d.name}` }))}
           />
         </div>
-        <TextField
-          label={text.accounts.quota}
-          term="quota"
-          hint={text.accounts.quotaHint}
-          value={quota}
-          onValue={setQuota}
-          inputMode="decimal"
-          suffix="GB"
-          optional
-        />
+        <QuotaField value={quota} onValue={setQuota} />
         <ChoiceField
           label={text.accounts.password}
           value={own}

@@ -3,6 +3,7 @@
 
 import { type ReactNode, useMemo, useState } from 'react';
 import type { Alias, Domain } from '../contract.ts';
+import { useDraft } from '../draft.ts';
 import { text } from '../language.ts';
 import { Button, IconButton, LinkButton } from '../parts/button.tsx';
 import { AreaField, TextField } from '../parts/field.tsx';
@@ -150,30 +151,31 @@ export function AliasScreen(): ReactNode {
           <TroubleNotice trouble={alias.trouble} />
         )
       ) : (
-        <AliasForm key={JSON.stringify(alias.value)} alias={alias.value} />
+        <AliasForm alias={alias.value} etag={alias.etag} />
       )}
     </Page>
   );
 }
 
-function AliasForm({ alias }: { readonly alias: Alias | null }): ReactNode {
+const targetsOf = (to: string): string[] => to.split(/[\s,;]+/).filter((word) => word !== '');
+const nobody: Alias = { address: '', to: [] };
+
+function AliasForm({ alias, etag }: { readonly alias: Alias | null; readonly etag?: string | undefined }): ReactNode {
   const { api, screen } = useSite();
   const { member } = useVisitor();
   const allowed = useMay()('aliases.edit') && (alias === null || mayDomain(member, domainOf(alias.address)));
   const edit = useEdit();
   const [address, setAddress] = useState(alias?.address ?? '');
-  const [to, setTo] = useState(alias?.to.join('\n') ?? '');
-  const targets = to.split(/[\s,;]+/).filter((word) => word !== '');
+  const there = { path: api('aliases', alias?.address ?? ''), about: `aliases/${alias?.address ?? ''}`, read: (row: Alias) => ({ to: row.to.join('\n') }) };
+  const draft = useDraft(there, { value: alias ?? nobody, etag });
+  const { to } = draft.value;
+  const targets = targetsOf(to);
   const work = useWork(async () => {
     const named = address.trim().toLowerCase();
-    const body = alias === null ? { address: named, to: targets } : { to: targets };
-    const path = alias === null ? api('aliases') : api('aliases', alias.address);
-    const trouble = await edit({
-      path,
-      method: alias === null ? 'POST' : 'PUT',
-      body,
-      what: alias === null ? text.aliases.added(named) : text.aliases.changed(named),
-    });
+    const trouble =
+      alias === null
+        ? await edit({ path: api('aliases'), method: 'POST', body: { address: named, to: targets }, what: text.aliases.added(named) })
+        : await draft.save(({ etag }) => edit({ path: there.path, method: 'PUT', body: { to: targets }, what: text.aliases.changed(named), ifMatch: etag }));
     if (trouble === undefined) go(screen('aliases'));
     return trouble;
   });
@@ -188,7 +190,9 @@ function AliasForm({ alias }: { readonly alias: Alias | null }): ReactNode {
       work={work}
       trouble={remove.trouble}
       verb={allowed ? (alias === null ? text.aliases.addVerb : text.form.save) : undefined}
-      disabled={targets.length === 0 || (alias !== null && targets.join('\n') === alias.to.join('\n'))}
+      disabled={targets.length === 0 || (alias !== null && targets.join('\n') === alias.to.join('\n') && draft.conflict === null)}
+      conflict={draft.conflict}
+      names={{ to: text.aliases.to }}
       beside={
         allowed && alias !== null ? (
           <Button busy={remove.busy} icon="trash" onPress={() => void remove.start()}>
@@ -215,7 +219,7 @@ function AliasForm({ alias }: { readonly alias: Alias | null }): ReactNode {
         term="forwarding"
         hint={text.aliases.toHint}
         value={to}
-        onValue={setTo}
+        onValue={(value) => draft.type({ to: value })}
         error={wrong('to')}
         placeholder={'alice@example.org\nbob@elsewhere.example'}
       />

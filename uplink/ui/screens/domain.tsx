@@ -3,6 +3,7 @@
 import { type ReactNode, useEffect, useState } from 'react';
 import { every } from '../clock.ts';
 import type { Account, Alias, DnsRow, Domain, List } from '../contract.ts';
+import { useDraft } from '../draft.ts';
 import { text } from '../language.ts';
 import { Button } from '../parts/button.tsx';
 import { Confirm } from '../parts/confirm.tsx';
@@ -37,7 +38,7 @@ export function DomainScreen(): ReactNode {
                 {text.dns.offlineNext}
               </Notice>
             )}
-            {allowed('domains.edit') ? <Rules key={JSON.stringify(found)} domain={found} /> : <RulesShown domain={found} />}
+            {allowed('domains.edit') ? <Rules domain={found} etag={domain.etag} /> : <RulesShown domain={found} />}
             {allowed('domains.edit') && <Removal domain={found} />}
           </>
         )}
@@ -154,28 +155,49 @@ function RecordRow({ row, said }: { readonly row: DnsRow; readonly said: boolean
 }
 
 type Mode = 'own' | 'alias';
-function Rules({ domain }: { readonly domain: Domain }): ReactNode {
+interface Ruled {
+  readonly mode: Mode;
+  readonly aliasOf: string;
+  readonly catchAll: string;
+  readonly subaddress: string;
+}
+const rulesOf = ({ aliasOf, catchAll, subaddress }: Domain): Ruled => ({
+  mode: aliasOf === null ? 'own' : 'alias',
+  aliasOf: aliasOf ?? '',
+  catchAll: catchAll ?? '',
+  subaddress,
+});
+const ruleNames = { mode: text.domains.kind, aliasOf: text.domains.of, catchAll: text.domains.catchAll, subaddress: text.domains.subaddress };
+
+function Rules({ domain, etag }: { readonly domain: Domain; readonly etag: string | undefined }): ReactNode {
   const { api } = useSite();
   const edit = useEdit();
   const domains = useList<Domain>(api('domains')).value?.items ?? [];
   const accounts = useList<Account>(api('accounts')).value?.items ?? [];
   const others = domains.filter((d) => d.name !== domain.name && d.aliasOf === null);
-  const [mode, setMode] = useState<Mode>(domain.aliasOf === null ? 'own' : 'alias');
-  const [aliasOf, setAliasOf] = useState(domain.aliasOf ?? '');
-  const [catchAll, setCatchAll] = useState(domain.catchAll ?? '');
-  const [subaddress, setSubaddress] = useState(domain.subaddress);
+  const path = api('domains', domain.name);
+  const draft = useDraft({ path, about: `domains/${domain.name}`, read: rulesOf }, { value: domain, etag });
+  const { mode, aliasOf, catchAll, subaddress } = draft.value;
   const next = { aliasOf: mode === 'alias' ? aliasOf || (others[0]?.name ?? null) : null, catchAll: catchAll.trim() || null, subaddress };
   const same = next.aliasOf === domain.aliasOf && next.catchAll === domain.catchAll && next.subaddress === domain.subaddress;
-  const work = useWork(() => edit({ path: api('domains', domain.name), method: 'PUT', body: next, what: text.domains.changed(domain.name) }));
+  const work = useWork(() => {
+    const { typed } = draft; // what was not touched is not sent: it stays
+    const body = {
+      ...((typed.mode !== undefined || typed.aliasOf !== undefined) && { aliasOf: next.aliasOf }),
+      ...(typed.catchAll !== undefined && { catchAll: next.catchAll }),
+      ...(typed.subaddress !== undefined && { subaddress }),
+    };
+    return draft.save(({ etag }) => edit({ path, method: 'PUT', body, what: text.domains.changed(domain.name), ifMatch: etag }));
+  });
   return (
     <Section title={text.domains.rules}>
-      <Form work={work} verb={text.form.save} disabled={same} wide>
+      <Form work={work} verb={text.form.save} disabled={same && draft.conflict === null} conflict={draft.conflict} names={ruleNames} wide>
         {(others.length > 0 || mode === 'alias') && (
           <ChoiceField<Mode>
             label={text.domains.kind}
             term="aliasDomain"
             value={mode}
-            onValue={setMode}
+            onValue={(value) => draft.type({ mode: value })}
             options={[
               { value: 'own', label: text.domains.own },
               { value: 'alias', label: text.domains.aliasMode },
@@ -183,7 +205,12 @@ function Rules({ domain }: { readonly domain: Domain }): ReactNode {
           />
         )}
         {mode === 'alias' ? (
-          <ChoiceField label={text.domains.of} value={aliasOf} onValue={setAliasOf} options={others.map((d) => ({ value: d.name, label: d.name }))} />
+          <ChoiceField
+            label={text.domains.of}
+            value={aliasOf}
+            onValue={(value) => draft.type({ aliasOf: value })}
+            options={others.map((d) => ({ value: d.name, label: d.name }))}
+          />
         ) : (
           <>
             <TextField
@@ -191,7 +218,7 @@ function Rules({ domain }: { readonly domain: Domain }): ReactNode {
               term="catchAll"
               hint={text.domains.catchAllHint}
               value={catchAll}
-              onValue={setCatchAll}
+              onValue={(value) => draft.type({ catchAll: value })}
               placeholder={text.domains.refused}
               type="email"
               list="catch-all-accounts"
@@ -206,7 +233,7 @@ function Rules({ domain }: { readonly domain: Domain }): ReactNode {
               label={text.domains.subaddress}
               term="subaddress"
               value={subaddress}
-              onValue={setSubaddress}
+              onValue={(value) => draft.type({ subaddress: value })}
               options={[
                 { value: '+', label: text.domains.plus },
                 { value: '-', label: text.domains.minus },
