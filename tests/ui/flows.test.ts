@@ -186,7 +186,11 @@ test('a change is pending, applied at its rev, verified, and can be undone', asy
 
 test('an offline site says since when, what runs, and what becomes of an edit', async () => {
   await open(`${org}/sites/harbour/aliases/new`);
-  await page.getByText(/Locked since \d\d:\d\d, running rev 41\..*your edit will be sent as rev 42 when the site is back/).waitFor();
+  await page
+    .getByText(
+      /Not heard of since \d\d:\d\d, then running rev 41\..*if the machine is down, it does not.*Your edit will be sent as rev 42 when the site is back/,
+    )
+    .waitFor();
   await page.getByLabel('Address').fill('new@linden.example');
   await page.getByLabel('Goes to').fill('alice@linden.example');
   await page.getByRole('button', { name: 'Add the alias' }).click();

@@ -74,7 +74,7 @@ test('the machine joins and appears; what is changed is verified by it; killed, 
     await heading('ann@linden.example is on its way');
     await verified('Account ann@linden.example added');
     site.kill('SIGKILL');
-    await page.getByText(/Locked since \d\d:\d\d, running rev 2\./).waitFor({ timeout: 30_000 });
+    await page.getByText(/Not heard of since \d\d:\d\d, then running rev 2\./).waitFor({ timeout: 30_000 });
     await page.getByRole('link', { name: 'Aliases' }).click();
     await page.getByRole('link', { name: 'Add an alias' }).first().click();
     await page.getByLabel('Address').fill('info@linden.example');

@@ -176,9 +176,10 @@ export const english = {
     becomes: 'becomes',
     seen: (ago: string) => `last seen ${ago}`,
     noSnapshot: 'no snapshot',
-    neverProven: 'not yet',
+    neverProven: 'not proven yet',
     queueEmpty: 'empty',
     queueOf: (n: string, age: string) => `${n}, oldest ${age}`,
+    noDomain: (name: string) => `${name} has no domain yet: add one, and it takes mail.`,
     allWell: (n: number) => (n === 0 ? 'Waiting for the first machine.' : n === 1 ? 'Your site is well.' : `All ${n} sites are well.`),
     needy: (n: number, all: number, name: string, why: string) =>
       n === 1 ? `${name} needs a look: ${why}` : `${n} of ${all} sites need a look. ${name}: ${why}`,
@@ -192,6 +193,7 @@ export const english = {
   fields,
   overview: {
     nothing: 'Nothing needs you.',
+    addDomain: 'Add a domain',
     live: 'live',
     asOf: (moment: string) => `as of ${moment}`,
     runs: 'What runs',
@@ -238,9 +240,12 @@ export const english = {
     dismiss: 'Hide this',
   },
   locked: {
-    title: (since: string, rev: number) => `Locked since ${since}, running rev ${rev}.`,
-    next: (rev: number) => `Mail goes on as usual; your edit will be sent as rev ${rev} when the site is back.`,
-    waiting: (rev: number) => `Mail goes on as usual; rev ${rev} waits here and will be sent when the site is back.`,
+    word: (since: string) => `Not heard of since ${since}`,
+    title: (since: string, rev: number) => `Not heard of since ${since}, then running rev ${rev}.`,
+    unsure:
+      'If only its connection to this portal is gone, its mail goes on; if the machine is down, it does not. Look whether the machine runs, and what “mailsite status” says on it. One that was taken elsewhere with “mailsite rehome” does not come back here.',
+    next: (rev: number) => `Your edit will be sent as rev ${rev} when the site is back.`,
+    waiting: (rev: number) => `Meanwhile rev ${rev} waits here and will be sent when the site is back.`,
   },
   standing: {
     superseded: {
@@ -480,7 +485,7 @@ export const english = {
   snapshots: {
     lead: 'Whole states of the site, kept elsewhere, from which another machine can go on.',
     proven: (taken: string, proven: string) => `The newest was taken ${taken}. A restore was proven ${proven}.`,
-    unproven: (taken: string) => `The newest was taken ${taken}. No restore has been proven yet.`,
+    unproven: (taken: string) => `The newest was taken ${taken}. No restore has been proven yet: launching another machine from one proves it.`,
     take: 'Take one now',
     empty: 'No snapshot yet',
     emptyText: 'The site parks one by itself soon after it has joined. Until then a lost disk is lost mail.',

@@ -126,6 +126,8 @@ test('what a site says now is asked of it, and of one that is away its last repo
       if (row !== undefined) tx.put('site', [org, body.site.id], { ...row, ...change });
     });
   expect((await client.get(`${site}/queue`)).status).toBe(409);
+  await put({ state: 'active', online: true, since: here.world.time, seenAt: here.world.time, reported: '{}' });
+  expect((await client.get(site)).body).toMatchObject({ state: 'online', word: 'No domain yet' }); // not: all well
   const reported = JSON.stringify({
     version: '1.2.3',
     host: 'mail.example.org',
@@ -165,7 +167,7 @@ test('what a site says now is asked of it, and of one that is away its last repo
   expect((await client.get(`${site}/commands`)).body.items).toMatchObject([{ state: 'failed', value: 'there is no such message' }]);
   end();
   here.world.time += 91_000; // the session of the uplink has not said for so long that it lives
-  expect((await client.get(site)).body).toMatchObject({ state: 'offline', word: 'Offline: mail goes on, changes wait' });
+  expect((await client.get(site)).body).toMatchObject({ state: 'offline', word: expect.stringMatching(/^Not heard of since \d{4}-\d\d-\d\d \d\d:\d\d UTC$/) });
   expect((await client.get(site)).body.lockedSince).toBe(here.world.time - 91_000);
   expect((await client.get(`${site}/overview`)).body).toMatchObject({ live: false, facts: { version: '1.2.3' } });
   expect(await client.get(`${site}/queue`)).toMatchObject({ status: 503, body: { type: 'urn:mailsite:problem:site-offline' } });
