@@ -100,6 +100,7 @@ export const english = {
   confirm: { type: (word: string) => `To go on, type ${word}`, keep: 'Keep it' },
   trouble: {
     retry: 'Try again',
+    wrong: 'Please correct this',
     changed: (was: string, now: string) => (was === '' ? `is now ${now}` : now === '' ? `was ${was}, and is gone` : `was ${was}, is now ${now}`),
     unreachable: 'The portal does not answer',
     unreachableNext: 'The network is down, or the portal is starting again. Your sites deliver mail without it. Try again in a moment.',
@@ -109,6 +110,7 @@ export const english = {
   missing: {
     page: 'There is no such page',
     pageNext: 'The address may be mistyped. Press Ctrl K or ⌘K to find what you look for.',
+    pageOutside: 'The address may be mistyped, or belong to an organisation that you are not in.',
     site: 'There is no such site',
     siteNext: 'It may have been removed, or it belongs to another organisation.',
     right: 'Your role does not show this',
@@ -343,7 +345,8 @@ export const english = {
     readyMade: 'This is its password. It is shown once and kept nowhere: pass it on now.',
     readyGiven: 'It can be used with the password that you chose, as soon as the site has applied it.',
     howTo: 'Setting up a program',
-    howToText: 'Server: the host name of the site. IMAP on port 993 and mail submission on port 465, both with TLS; the login is the whole address.',
+    howToText: (host: string) =>
+      `Server: ${host === '' ? 'the host name of the site, under Settings' : host}. IMAP on port 993 and mail submission on port 465, both with TLS; the login is the whole address.`,
     details: 'Details',
     enabledLabel: 'May sign in and send',
     enabledHint: 'Off, its mail still arrives and is kept; nobody can read or send.',

@@ -129,6 +129,13 @@ test('D3: no password leaves the portal, and one that reads as empty stays as it
   ]);
 });
 
+test('D4: a body that has none of its forms is told what it lacks', async () => {
+  await first();
+  const at = `${site}/accounts/ann@example.org/password`;
+  expect((await owner.post(at, {})).body.errors).toEqual([{ path: 'body', message: 'needs password, or generate' }]);
+  expect((await owner.post(at, { generate: false })).body.errors[0].message).not.toContain('Invalid');
+});
+
 test('D3: what is given in clear is hashed, what is generated is shown once', async () => {
   await first();
   const { body } = await owner.post(`${site}/accounts`, { address: 'bob@example.org' });

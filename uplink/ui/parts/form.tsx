@@ -1,7 +1,7 @@
 // What is filled in and sent: the fields, what went wrong with them, and the one thing to press. A form at work takes no second press.
 
 import type { FormEvent, ReactNode } from 'react';
-import type { Trouble } from '../api.ts';
+import { besides, type Trouble } from '../api.ts';
 import type { Conflict } from '../draft.ts';
 import { text } from '../language.ts';
 import { Button, type Look } from './button.tsx';
@@ -16,6 +16,8 @@ export interface FormProps {
   readonly disabled?: boolean;
   /** Where it is not that of the work alone. */
   readonly trouble?: Trouble | undefined;
+  /** Where in what is sent its fields are: what is wrong there they say themselves (see wrongAt). */
+  readonly fields?: readonly string[];
   /** What another hand changed meanwhile, and what the fields are called: see useDraft. */
   readonly conflict?: Conflict | null;
   readonly names?: Readonly<Record<string, string>>;
@@ -27,7 +29,20 @@ export interface FormProps {
   readonly after?: ReactNode;
   readonly children: ReactNode;
 }
-export function Form({ work, verb, look = 'primary', disabled, trouble, conflict, names = {}, wide, beside, after, children }: FormProps): ReactNode {
+export function Form({
+  work,
+  verb,
+  look = 'primary',
+  disabled,
+  trouble,
+  conflict,
+  names = {},
+  fields = [],
+  wide,
+  beside,
+  after,
+  children,
+}: FormProps): ReactNode {
   const submit = (event: FormEvent): void => {
     event.preventDefault();
     if (!work.busy) void work.start();
@@ -35,7 +50,7 @@ export function Form({ work, verb, look = 'primary', disabled, trouble, conflict
   return (
     <form className={wide ? 'form form-wide' : 'form'} onSubmit={submit}>
       {children}
-      {conflict ? <ConflictNotice conflict={conflict} names={names} work={work} /> : <TroubleNotice trouble={trouble ?? work.trouble} />}
+      {conflict ? <ConflictNotice conflict={conflict} names={names} work={work} /> : <TroubleNotice trouble={trouble ?? besides(work.trouble, fields)} />}
       {(verb !== undefined || beside !== undefined) && (
         <div className="actions">
           {verb !== undefined && (

@@ -1,10 +1,11 @@
 // One mailbox: who it belongs to, its limit, on or off, a new password, and its end. A helpdesk sees it and gives passwords.
 
 import { type ReactNode, useState } from 'react';
-import { ask } from '../api.ts';
+import { ask, wrongAt } from '../api.ts';
 import { track } from '../change.ts';
 import type { Account, AnswerOf } from '../contract.ts';
 import { useDraft } from '../draft.ts';
+import { addressText } from '../idn.ts';
 import { text } from '../language.ts';
 import { Button, LinkButton } from '../parts/button.tsx';
 import { Confirm } from '../parts/confirm.tsx';
@@ -28,7 +29,7 @@ export function AccountScreen(): ReactNode {
   const own = mayDomain(member, address.slice(address.lastIndexOf('@') + 1));
   return (
     <Page
-      title={address}
+      title={addressText(address)}
       lead={account.value?.name}
       back={{ to: screen('accounts'), label: text.nav.site.accounts }}
       actions={
@@ -97,10 +98,18 @@ function Details({ account, etag }: { readonly account: Account; readonly etag: 
         verb={text.form.save}
         disabled={same || octets === undefined}
         conflict={draft.conflict}
+        fields={['name', 'quotaBytes']}
         names={{ name: text.accounts.name, quota: text.accounts.quota }}
       >
-        <TextField label={text.accounts.name} value={name} onValue={(value) => draft.type({ name: value })} maxLength={100} autoComplete="off" />
-        <QuotaField value={quota} onValue={(value) => draft.type({ quota: value })} />
+        <TextField
+          label={text.accounts.name}
+          value={name}
+          onValue={(value) => draft.type({ name: value })}
+          error={wrongAt(save.trouble, 'name')}
+          maxLength={100}
+          autoComplete="off"
+        />
+        <QuotaField value={quota} onValue={(value) => draft.type({ quota: value })} error={wrongAt(save.trouble, 'quotaBytes')} />
       </Form>
       <SwitchField
         label={text.accounts.enabledLabel}

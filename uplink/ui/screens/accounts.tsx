@@ -1,9 +1,11 @@
 // The mailboxes of a site: who has one, how full it is, and a new one.
 
 import { type ReactNode, useMemo, useState } from 'react';
+import { wrongAt } from '../api.ts';
 import { strongPassword } from '../chance.ts';
 import { count, size } from '../clock.ts';
 import type { Account, Domain } from '../contract.ts';
+import { addressText, domainText } from '../idn.ts';
 import { text } from '../language.ts';
 import { LinkButton } from '../parts/button.tsx';
 import { CopyLine } from '../parts/copy.tsx';
@@ -73,7 +75,7 @@ function AccountTable({ rows }: { readonly rows: readonly Account[] }): ReactNod
           wide: true,
           cell: (account) => (
             <span className="twoline">
-              <span className="strong">{account.address}</span>
+              <span className="strong">{addressText(account.address)}</span>
               <span className="faint">{account.name}</span>
             </span>
           ),
@@ -96,13 +98,21 @@ function AccountTable({ rows }: { readonly rows: readonly Account[] }): ReactNod
 export const limitOf = ({ quotaBytes }: Account): string => (quotaBytes === 0 ? text.accounts.noQuota : size(quotaBytes));
 
 /** What is not understood is said at once: nothing that is no limit may pass for none. */
-export function QuotaField({ value, onValue }: { readonly value: string; readonly onValue: (value: string) => void }): ReactNode {
+export function QuotaField({
+  value,
+  onValue,
+  error,
+}: {
+  readonly value: string;
+  readonly onValue: (value: string) => void;
+  readonly error?: string | undefined;
+}): ReactNode {
   return (
     <TextField
       label={text.accounts.quota}
       term="quota"
       hint={text.accounts.quotaHint}
-      error={quotaOf(value) === undefined ? text.accounts.quotaWrong : undefined}
+      error={quotaOf(value) === undefined ? text.accounts.quotaWrong : error}
       value={value}
       onValue={onValue}
       autoComplete="off"
@@ -139,14 +149,29 @@ export function NewAccount(): ReactNode {
   if (made !== undefined) return <NewPassword {...made} given={own === 'given'} back={screen('accounts')} />;
   return (
     <Page title={text.accounts.add} back={{ to: screen('accounts'), label: text.nav.site.accounts }} narrow>
-      <Form work={work} verb={text.accounts.addVerb} disabled={domains.length === 0 || octets === undefined}>
-        <TextField label={text.accounts.name} value={name} onValue={setName} placeholder="Alice Miller" maxLength={100} autoComplete="off" autoFocus />
+      <Form
+        work={work}
+        verb={text.accounts.addVerb}
+        disabled={domains.length === 0 || octets === undefined}
+        fields={['name', 'address', 'quotaBytes', ...(own === 'given' ? ['password'] : [])]}
+      >
+        <TextField
+          label={text.accounts.name}
+          value={name}
+          onValue={setName}
+          placeholder="Alice Miller"
+          error={wrongAt(work.trouble, 'name')}
+          maxLength={100}
+          autoComplete="off"
+          autoFocus
+        />
         <div className="fieldpair">
           <TextField
             label={text.accounts.address}
             value={local}
             onValue={setLocal}
             placeholder="alice"
+            error={wrongAt(work.trouble, 'address')}
             spellCheck={false}
             autoComplete="off"
             maxLength={254}
@@ -156,10 +181,10 @@ export function NewAccount(): ReactNode {
             label={text.accounts.at}
             value={domain || (domains[0]?.name ?? '')}
             onValue={setDomain}
-            options={domains.map((d) => ({ value: d.name, label: `@${d.name}` }))}
+            options={domains.map((d) => ({ value: d.name, label: `@${domainText(d.name)}` }))}
           />
         </div>
-        <QuotaField value={quota} onValue={setQuota} />
+        <QuotaField value={quota} onValue={setQuota} error={wrongAt(work.trouble, 'quotaBytes')} />
         <ChoiceField
           label={text.accounts.password}
           value={own}
@@ -169,18 +194,21 @@ export function NewAccount(): ReactNode {
             { value: 'given', label: text.accounts.give },
           ]}
         />
-        {own === 'given' && <NewPasswordField label={text.accounts.newPassword} value={password} onValue={setPassword} required />}
+        {own === 'given' && (
+          <NewPasswordField label={text.accounts.newPassword} value={password} onValue={setPassword} error={wrongAt(work.trouble, 'password')} required />
+        )}
       </Form>
     </Page>
   );
 }
 
 function NewPassword({ address, password, given, back }: Made & { readonly given: boolean; readonly back: string }): ReactNode {
+  const { site } = useSite();
   return (
     <Page title={text.accounts.ready(address)} lead={given ? text.accounts.readyGiven : text.accounts.readyMade} narrow>
       {!given && <CopyLine value={password} what={text.accounts.password} />}
       <Notice tone="info" title={text.accounts.howTo}>
-        {text.accounts.howToText}
+        {text.accounts.howToText(site.host)}
       </Notice>
       <div className="actions">
         <LinkButton to={back} look="primary">

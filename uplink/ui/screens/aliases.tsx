@@ -2,8 +2,10 @@
 // Taking one away loses no mail, so nobody is asked: it can be undone.
 
 import { type ReactNode, useMemo, useState } from 'react';
+import { wrongAt } from '../api.ts';
 import type { Alias, Domain } from '../contract.ts';
 import { useDraft } from '../draft.ts';
+import { addressText } from '../idn.ts';
 import { text } from '../language.ts';
 import { Button, IconButton, LinkButton } from '../parts/button.tsx';
 import { AreaField, TextField } from '../parts/field.tsx';
@@ -78,7 +80,7 @@ function AliasTable({ rows }: { readonly rows: readonly Alias[] }): ReactNode {
         keyOf={(alias) => alias.address}
         to={(alias) => screen('aliases', alias.address)}
         columns={[
-          { label: text.aliases.address, wide: true, cell: (alias) => <span className="strong">{alias.address}</span> },
+          { label: text.aliases.address, wide: true, cell: (alias) => <span className="strong">{addressText(alias.address)}</span> },
           {
             label: text.aliases.to,
             wide: true,
@@ -86,7 +88,7 @@ function AliasTable({ rows }: { readonly rows: readonly Alias[] }): ReactNode {
               <span className="chips">
                 {alias.to.slice(0, 4).map((to) => (
                   <span className="target" key={to}>
-                    {to} {local.size > 0 && !local.has(domainOf(to)) && <Badge tone="info">{text.aliases.elsewhere}</Badge>}
+                    {addressText(to)} {local.size > 0 && !local.has(domainOf(to)) && <Badge tone="info">{text.aliases.elsewhere}</Badge>}
                   </span>
                 ))}
                 {alias.to.length > 4 && <Badge>{text.aliases.more(alias.to.length - 4)}</Badge>}
@@ -137,7 +139,7 @@ export function AliasScreen(): ReactNode {
   const alias = useResource<Alias>(address === '' ? null : api('aliases', address));
   return (
     <Page
-      title={address === '' ? text.aliases.add : address}
+      title={address === '' ? text.aliases.add : addressText(address)}
       lead={address === '' ? text.aliases.addLead : undefined}
       back={{ to: screen('aliases'), label: text.nav.site.aliases }}
       narrow
@@ -184,13 +186,13 @@ function AliasForm({ alias, etag }: { readonly alias: Alias | null; readonly eta
     if (trouble === undefined) go(screen('aliases'));
     return trouble;
   });
-  const wrong = (path: string): string | undefined => work.trouble?.errors.find((error) => error.path.includes(path))?.message;
   return (
     <Form
       work={work}
       trouble={remove.trouble}
       verb={allowed ? (alias === null ? text.aliases.addVerb : text.form.save) : undefined}
       disabled={targets.length === 0 || (alias !== null && targets.join('\n') === alias.to.join('\n') && draft.conflict === null)}
+      fields={alias === null ? ['address', 'to'] : ['to']}
       conflict={draft.conflict}
       names={{ to: text.aliases.to }}
       beside={
@@ -208,7 +210,7 @@ function AliasForm({ alias, etag }: { readonly alias: Alias | null; readonly eta
           value={address}
           onValue={setAddress}
           placeholder="info@example.org"
-          error={wrong('address')}
+          error={wrongAt(work.trouble, 'address')}
           autoComplete="off"
           required
           autoFocus
@@ -220,7 +222,7 @@ function AliasForm({ alias, etag }: { readonly alias: Alias | null; readonly eta
         hint={text.aliases.toHint}
         value={to}
         onValue={(value) => draft.type({ to: value })}
-        error={wrong('to')}
+        error={wrongAt(work.trouble, 'to')}
         placeholder={'alice@example.org\nbob@elsewhere.example'}
       />
     </Form>

@@ -1,9 +1,11 @@
 // One domain: the records to publish with a live check of each, what is done with mail for nobody, and its end.
 
 import { type ReactNode, useEffect, useState } from 'react';
+import { sentence, wrongAt } from '../api.ts';
 import { every } from '../clock.ts';
 import type { Account, Alias, DnsRow, Domain, List } from '../contract.ts';
 import { useDraft } from '../draft.ts';
+import { domainText } from '../idn.ts';
 import { text } from '../language.ts';
 import { Button } from '../parts/button.tsx';
 import { Confirm } from '../parts/confirm.tsx';
@@ -27,7 +29,7 @@ export function DomainScreen(): ReactNode {
   const allowed = useMay();
   const domain = useResource<Domain>(api('domains', name));
   return (
-    <Page title={name} back={{ to: screen('domains'), label: text.nav.site.domains }}>
+    <Page title={domainText(domain.value?.name ?? name)} back={{ to: screen('domains'), label: text.nav.site.domains }}>
       <Await of={domain}>
         {(found) => (
           <>
@@ -117,9 +119,6 @@ const looks = {
   unknown: { icon: 'missing', tone: 'idle' },
 } as const;
 
-/** As it stands alone: sites say what they say to programs too, without a capital and a full stop. */
-const sentence = (words: string): string => (words === '' ? '' : `${words[0]?.toUpperCase()}${words.slice(1)}${/[.!?]["”]?$/.test(words) ? '' : '.'}`);
-
 /** `said`: why it is so is said above all of them. */
 function RecordRow({ row, said }: { readonly row: DnsRow; readonly said: boolean }): ReactNode {
   const { icon, tone } = looks[row.state];
@@ -191,7 +190,7 @@ function Rules({ domain, etag }: { readonly domain: Domain; readonly etag: strin
   });
   return (
     <Section title={text.domains.rules}>
-      <Form work={work} verb={text.form.save} disabled={same && draft.conflict === null} conflict={draft.conflict} names={ruleNames} wide>
+      <Form work={work} verb={text.form.save} disabled={same && draft.conflict === null} conflict={draft.conflict} names={ruleNames} fields={['catchAll']} wide>
         {(others.length > 0 || mode === 'alias') && (
           <ChoiceField<Mode>
             label={text.domains.kind}
@@ -209,7 +208,7 @@ function Rules({ domain, etag }: { readonly domain: Domain; readonly etag: strin
             label={text.domains.of}
             value={aliasOf}
             onValue={(value) => draft.type({ aliasOf: value })}
-            options={others.map((d) => ({ value: d.name, label: d.name }))}
+            options={others.map((d) => ({ value: d.name, label: domainText(d.name) }))}
           />
         ) : (
           <>
@@ -221,6 +220,7 @@ function Rules({ domain, etag }: { readonly domain: Domain; readonly etag: strin
               onValue={(value) => draft.type({ catchAll: value })}
               placeholder={text.domains.refused}
               type="email"
+              error={wrongAt(work.trouble, 'catchAll')}
               list="catch-all-accounts"
               optional
             />
@@ -251,7 +251,7 @@ function RulesShown({ domain }: { readonly domain: Domain }): ReactNode {
     <Section title={text.domains.rules}>
       <Facts
         rows={[
-          [text.domains.kind, domain.aliasOf === null ? text.domains.own : text.domains.same(domain.aliasOf)],
+          [text.domains.kind, domain.aliasOf === null ? text.domains.own : text.domains.same(domainText(domain.aliasOf))],
           [text.domains.catchAll, domain.catchAll ?? text.domains.refused],
           [text.domains.subaddress, domain.subaddress === '' ? text.domains.noSub : <code key="sub">{domain.subaddress}</code>],
         ]}

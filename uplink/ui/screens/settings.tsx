@@ -1,7 +1,7 @@
 // What is of the site as a whole: its name, the name of its host, where its mail leaves through, which resolvers it asks, and its end.
 
 import { type ReactNode, useState } from 'react';
-import { ask } from '../api.ts';
+import { ask, wrongAt } from '../api.ts';
 import type { Document, Relay } from '../contract.ts';
 import { useDraft } from '../draft.ts';
 import { text } from '../language.ts';
@@ -88,12 +88,14 @@ function Host(props: PartProps): ReactNode {
         verb={text.form.save}
         disabled={host.trim() === document.host && draft.conflict === null}
         conflict={draft.conflict}
+        fields={['host']}
         names={{ host: text.settings.hostLabel }}
       >
         <TextField
           label={text.settings.hostLabel}
           value={host}
           onValue={(value) => draft.type({ host: value })}
+          error={wrongAt(work.trouble, 'host')}
           spellCheck={false}
           autoComplete="off"
           maxLength={253}
@@ -188,9 +190,17 @@ function Resolvers(props: PartProps): ReactNode {
         verb={text.form.save}
         disabled={resolvers.join('\n') === before && draft.conflict === null}
         conflict={draft.conflict}
+        fields={['resolvers']}
         names={{ list: text.settings.resolvers }}
       >
-        <AreaField label={text.settings.resolversLabel} value={list} onValue={(value) => draft.type({ list: value })} rows={2} placeholder="127.0.0.1:53" />
+        <AreaField
+          label={text.settings.resolversLabel}
+          value={list}
+          onValue={(value) => draft.type({ list: value })}
+          error={wrongAt(work.trouble, 'resolvers')}
+          rows={2}
+          placeholder="127.0.0.1:53"
+        />
       </Form>
     </Section>
   );

@@ -2,7 +2,7 @@
 // browsers send to nobody.
 
 import { type ReactNode, useEffect, useState } from 'react';
-import { ask, type Trouble } from '../api.ts';
+import { ask, type Trouble, wrongAt } from '../api.ts';
 import type { Invited } from '../contract.ts';
 import { text } from '../language.ts';
 import { Entry } from '../parts/entry.tsx';
@@ -26,9 +26,9 @@ export function Welcome({ onEntered }: WelcomeProps): ReactNode {
     if (trouble === undefined) await onEntered();
     return trouble;
   });
-  const wrong = (path: string): string | undefined => work.trouble?.errors.find((error) => error.path === path)?.message;
+  const wrong = (path: string): string | undefined => wrongAt(work.trouble, path);
   return (
-    <Entry title={text.setup.title} lead={text.setup.lead} work={work} verb={text.setup.verb}>
+    <Entry title={text.setup.title} lead={text.setup.lead} work={work} verb={text.setup.verb} fields={['organisation', 'name', 'email', 'password']}>
       {token === '' && (
         <Notice tone="warn" title={text.setup.noToken}>
           {text.setup.noTokenNext}
