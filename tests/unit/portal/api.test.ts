@@ -28,6 +28,11 @@ test('the OpenAPI document names each route once, with its shapes', async () => 
   expect(named.sort()).toEqual(routes.map(keyOf).sort());
   const operations = Object.values(body.paths as Record<string, Record<string, { operationId: string }>>).flatMap((methods) => Object.values(methods));
   expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(routes.length);
+  const launch = body.paths['/organisations/{org}/sites/{site}/snapshots/{name}/launch'].post;
+  expect(launch).toMatchObject({
+    security: [{ session: [] }],
+    description: expect.stringContaining('a token, whatever its role, gets 403: sign in as a person'),
+  });
   const made = body.paths['/organisations/{org}/sites'].post;
   expect(made.requestBody.content['application/json'].schema).toMatchObject({ required: ['name'], additionalProperties: false });
   expect(made.responses['201'].content['application/json'].schema.properties.site.properties.state.enum).toContain('waiting');
