@@ -1,6 +1,9 @@
 // The start of the web UI: who is here, then the screen of the address. Screens come in pieces, each when it is first shown.
 
 import './style/layers.css';
+// in the first file: one of their own would cost more than they hold
+import './draft.ts';
+import './idn.ts';
 import { CSPProvider } from '@base-ui/react/csp-provider';
 import { lazy, type ReactNode, Suspense, useCallback, useEffect, useState } from 'react';
 import { createRoot } from 'react-dom/client';

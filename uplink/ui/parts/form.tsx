@@ -1,11 +1,12 @@
 // What is filled in and sent: the fields, what went wrong with them, and the one thing to press. A form at work takes no second press.
 
-import type { FormEvent, ReactNode } from 'react';
+import { type FormEvent, lazy, type ReactNode, Suspense } from 'react';
 import { besides, type Trouble } from '../api.ts';
 import type { Conflict } from '../draft.ts';
-import { text } from '../language.ts';
 import { Button, type Look } from './button.tsx';
-import { Notice, TroubleNotice } from './page.tsx';
+import { TroubleNotice } from './page.tsx';
+
+const ConflictNotice = lazy(async () => ({ default: (await import('./conflict.tsx')).ConflictNotice }));
 
 export interface FormProps {
   /** What happens when it is sent: see useWork. */
@@ -50,7 +51,13 @@ export function Form({
   return (
     <form className={wide ? 'form form-wide' : 'form'} onSubmit={submit}>
       {children}
-      {conflict ? <ConflictNotice conflict={conflict} names={names} work={work} /> : <TroubleNotice trouble={trouble ?? besides(work.trouble, fields)} />}
+      {conflict ? (
+        <Suspense fallback={null}>
+          <ConflictNotice conflict={conflict} names={names} work={work} />
+        </Suspense>
+      ) : (
+        <TroubleNotice trouble={trouble ?? besides(work.trouble, fields)} />
+      )}
       {(verb !== undefined || beside !== undefined) && (
         <div className="actions">
           {verb !== undefined && (
@@ -64,44 +71,4 @@ export function Form({
       {after}
     </form>
   );
-}
-
-/** Both are shown; nothing is lost before one has chosen. */
-function ConflictNotice({ conflict, names, work }: { readonly conflict: Conflict } & Required<Pick<FormProps, 'names' | 'work'>>): ReactNode {
-  return (
-    <Notice tone="warn" title={text.form.conflict(conflict.by.join(', '))}>
-      {text.form.conflictNext}
-      <ul>
-        {conflict.fields.map(({ field, was, now, yours }) => (
-          <li key={field}>
-            {names[field] ?? field}: {text.form.conflictField(said(was), said(now), said(yours))}
-          </li>
-        ))}
-      </ul>
-      <div className="actions">
-        <Button
-          onPress={() => {
-            conflict.theirs();
-            work.clear();
-          }}
-        >
-          {text.form.conflictTheirs}
-        </Button>
-        <Button look="primary" busy={work.busy} onPress={() => void work.start()}>
-          {text.form.conflictMine}
-        </Button>
-      </div>
-    </Notice>
-  );
-}
-/** A value of a field for people; never a password. */
-function said(value: unknown): string {
-  if (Array.isArray(value)) return value.length === 0 ? text.form.nothing : value.map(said).join('; ');
-  if (typeof value === 'object' && value !== null)
-    return Object.entries(value)
-      .filter(([name, part]) => name !== 'password' && part !== '')
-      .map(([, part]) => String(part))
-      .join(' ');
-  const words = String(value ?? '').trim();
-  return words === '' ? text.form.nothing : `“${words.replaceAll('\n', ', ')}”`;
 }
