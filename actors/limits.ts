@@ -210,6 +210,8 @@ export const limits = {
   /** Of a transaction whose reads others change meanwhile. */
   portalTries: 20,
   portalRequest: 2 * MiB,
+  /** Octets of a record of a portal. */
+  record: 40 * MiB,
   // what is remembered of messages
   traceAgeMs: 30 * 24 * 3_600_000,
   traceMessages: 1_000_000,
@@ -238,8 +240,6 @@ export const limits = {
   countedMs: 5_000,
   /** After that long without an octet either way a connection is closed; a live stream beats more often. */
   portalIdleSeconds: 60,
-  /** Octets of a desired document as a portal keeps it: what one frame of the uplink carries. */
-  portalDocument: 1 * MiB,
   /** Characters of a person's password. */
   portalPasswordLength: 12,
   /** Guesses at one login within authWindowMs. */
@@ -312,7 +312,9 @@ export const limits = {
   /** UTF-16 units of a long text in one frame: at most three octets each, or two where they are escaped. */
   uplinkSlice: 256 * KiB,
   /** UTF-16 units of a signed rev. */
-  uplinkDesired: 4 * MiB,
+  uplinkDesired: 17 * MiB,
+  /** Octets that wait for a site which reads slowly: a rev in its frames, however it is escaped. */
+  uplinkBehind: 40 * MiB,
   /** Octets of events that a site keeps while nobody takes them. */
   uplinkEvents: 64 * MiB,
   /** Of one frame: events, and octets of theirs. */
@@ -355,7 +357,9 @@ export function checkLimits(): void {
     3 * limits.document < limits.sealedObject && limits.sealedObject < 2 ** 32,
     'a document fits an object, whatever its characters, and its size a header',
   );
-  assert(limits.portalDocument + limits.apiBody <= limits.portalRequest, 'a document fits a request');
+  assert(limits.document + 64 * KiB <= limits.uplinkDesired, 'a document fits a signed rev');
+  assert(2 * limits.uplinkDesired + 4 * KiB <= limits.record && limits.record < limits.frame, 'a signed rev fits a record, however it is escaped');
+  assert(2 * limits.uplinkDesired + 4 * MiB <= limits.uplinkBehind, 'a rev may wait for its site');
   assert(limits.apiStreamBeatMs < 1_000 * limits.portalIdleSeconds && limits.apiQueryMs < 1_000 * limits.portalIdleSeconds, 'a stream that beats is not idle');
   assert(limits.queryDnsMs + 2_000 <= Math.min(limits.queryMs, limits.apiQueryMs), 'where DNS does not answer, the site still does');
   assert(limits.apiPage < limits.portalPage, 'a page and whether there is more fit a list');

@@ -5,7 +5,9 @@ import { chmodSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs
 import { homedir, tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import type { Address } from '../actors/actor.ts';
+import { limits } from '../actors/limits.ts';
 import { link } from '../actors/link.ts';
+import type { Ask } from '../actors/wire.ts';
 import { realWorld } from '../actors/platform.ts';
 import type { World } from '../actors/world.ts';
 import { formatDate } from '../protocols/mime/compose.ts';
@@ -67,12 +69,23 @@ async function fill(world: World, store: Address<StoreProtocol>): Promise<void> 
   }
 }
 
+/** What is in an INBOX came from somewhere: `mailsite trace` tells of it. */
 async function append(world: World, store: Address<StoreProtocol>, account: number, sample: Sample): Promise<void> {
   const at = world.now() - sample.minutesAgo * 60_000;
   const content = contentOf(Buffer.from(`Date: ${formatDate(at)}\r\n${sample.message}`));
   const { mailbox, flags } = sample;
-  const done = await store.ask('append', { now: world.now(), account, mailbox, flags, keywords: [], internalDate: at, content });
+  const appended = { now: world.now(), account, mailbox, flags, keywords: [], internalDate: at, content };
+  const done = mailbox === 'INBOX' ? await store.ask('deliver', delivered(sample, at, { account, content })) : await store.ask('append', appended);
   if ('refused' in done) throw new Failure(`the sample mail was refused: ${done.detail || done.refused}`);
+}
+
+function delivered({ flags, message }: Sample, at: number, { account, content }: Pick<Ask<StoreProtocol, 'append'>, 'account' | 'content'>) {
+  const envelopeFrom = /^From: .*?([^\s<]+@[^\s>]+)/m.exec(message)?.[1] ?? '';
+  const helo = `mail.${envelopeFrom.split('@')[1]}`;
+  const origin = { session: `sample.${at}`, ip: '192.0.2.25', helo, tls: '', named: [] };
+  const nothing = { remote: [], ret: '', envid: '', smtputf8: false, eightBit: true, skip: 0, account: 0 } as const;
+  const mail = { ...nothing, envelopeFrom, content, local: [{ account, mailbox: 'INBOX', flags }], origin };
+  return { now: at, expiryMs: limits.queueExpiryMs, mails: [mail] };
 }
 
 /** Are all ports of the tree free at this offset? */

@@ -143,8 +143,8 @@ async function control(world: World, children: readonly ChildRow[], options: Rol
     const machine = { diskOctets: () => engineOctets('.'), parkedAt: () => parkedAt, processes: supervisor.processes };
     return serveMetrics(site, row, (row.loopback ?? 0) + (options.portOffset ?? 0), machine);
   });
-  let parkNow = (): void => {};
-  const hurry = (now: () => void): void => void (parkNow = now);
+  let parkNow = (): Promise<void> => Promise.reject(new Error('the site has just been started: give the command again'));
+  const hurry = (now: () => Promise<void>): void => void (parkNow = now);
   beside('parking', async () => {
     const [{ parkForever }, { parkingBeside }] = await Promise.all([import('../storage/snapshot/parking.ts'), import('../uplink/agent/parking.ts')]);
     return parkForever({ ...site, parked, beside: () => parkingBeside(world, site.view), hurry });

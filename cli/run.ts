@@ -56,7 +56,7 @@ export function enterAlone(options: Here, what: 'site' | 'portal'): World {
     throw new Failure(`a ${what} already runs on ${options.data}: mailsite status shows it; give another --data for another ${what}`);
   if (mustBe(options.engine, options.data) === null && existsSync(place.restoring))
     throw new Failure(
-      `a restore into ${options.data} was cut off: run mailsite snapshot restore again, or remove ${options.data}/${place.restoring} to begin with an empty ${what}`,
+      `a restore into ${options.data} was cut off: run the command again that began it, mailsite snapshot restore or mailsite join, or remove ${options.data}/${place.restoring} to begin with an empty ${what}`,
     );
   clearTmp();
   return world;

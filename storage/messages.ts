@@ -2,6 +2,7 @@
 // Every success is answered after the durable commit that holds all of it (M1). A refusal changed nothing.
 // Times are ms since the epoch and come from the caller: the store reads no clock.
 
+import { limits } from '../actors/limits.ts';
 import { bin, bool, call, event, i53, list, nullable, oneOf, protocol, record, text, u8, u32, u53 } from '../actors/wire.ts';
 
 /** Why the store says no. `detail` is for people. */
@@ -316,7 +317,7 @@ export const Store = protocol(
       160,
       {
         reads: list(record({ kind: u32, id: text(400), rev: u53 }), 1_000),
-        writes: list(record({ kind: u32, id: text(400), body: nullable(text(4 * 1024 * 1024)) }), 1_000),
+        writes: list(record({ kind: u32, id: text(400), body: nullable(text(limits.record)) }), 1_000),
       },
       {},
     ),

@@ -2,6 +2,7 @@
 // tests/golden/schema.txt holds them still. A key is the table number (one octet) and its parts, big-endian, so that
 // keys sort as their values do. A `raw` value is not msgpack: its layout is told in its row.
 
+import { limits } from '../actors/limits.ts';
 import { bin, bool, type Field, type Fields, i53, list, nullable, type Of, oneOf, record, text, u8, u32, u53 } from '../actors/wire.ts';
 
 /** Ordered key parts. `text` is UTF-8 and may only stand last; `hash` is 32 octets. */
@@ -256,7 +257,7 @@ export const tables = {
   record: table(
     42,
     { kind: 'u32', id: 'text' },
-    { rev: u53, body: text(4 * 1024 * 1024) },
+    { rev: u53, body: text(limits.record) },
     'of a portal: one JSON document; kinds and ids are in uplink/portal/records.ts; rev: the commit that wrote it',
   ),
   dkim: table(

@@ -22,7 +22,10 @@ export type DocumentProblem = z.infer<typeof documentError>;
 const slice = z.strictObject({
   rev,
   part: z.int().min(0),
-  parts: z.int().min(1).max(64),
+  parts: z
+    .int()
+    .min(1)
+    .max(limits.uplinkDesired / limits.uplinkSlice),
   text: z.string().max(limits.uplinkSlice),
   signature: z.string().max(200),
 });

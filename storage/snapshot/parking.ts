@@ -29,6 +29,10 @@ interface Shared {
   place: Place | null;
   /** Objects that are not what their names say, by hash. */
   readonly rotten: Set<string>;
+  /** Who waits until what there was when they asked is parked. */
+  readonly asked: { done(): void; failed(why: Error): void }[];
+  /** Why the last turn parked nothing, though there is something to park; empty: all there was is parked. */
+  behind: string;
   wake(): void;
 }
 
@@ -42,8 +46,8 @@ export interface Beside {
 export interface Parked {
   /** Where it parks as long as the document names no place; null: nowhere. */
   readonly beside?: () => Beside | null;
-  /** Is given how to park at once. */
-  readonly hurry?: (now: () => void) => void;
+  /** Is given how to park at once: resolves when all that there was is parked, rejects with why it is not. */
+  readonly hurry?: (now: () => Promise<void>) => void;
   readonly world: World;
   readonly store: Address<StoreProtocol>;
   readonly view: Reader & { snapshot(): Snapshot };
@@ -96,10 +100,21 @@ interface At {
 
 /** Runs until it crashes. */
 export async function parkForever(site: Parked): Promise<never> {
-  const shared: Shared = { place: null, rotten: new Set(), wake: () => {} };
+  const shared: Shared = { place: null, rotten: new Set(), asked: [], behind: '', wake: () => {} };
   site.store.on('configured', () => shared.wake());
-  site.hurry?.(() => shared.wake());
-  return Promise.race([parkInTurn(site, shared), lookInTurn(site.world, shared)]);
+  const ask = (): Promise<void> =>
+    new Promise((done, failed) => {
+      shared.asked.push({ done, failed });
+      shared.wake();
+    });
+  site.hurry?.(ask);
+  try {
+    return await Promise.race([parkInTurn(site, shared), lookInTurn(site.world, shared)]);
+  } finally {
+    const crashed = new Error('parking has crashed: it begins again by itself, see the log');
+    site.hurry?.(() => Promise.reject(crashed));
+    for (const { failed } of shared.asked) failed(crashed);
+  }
 }
 
 async function parkInTurn(site: Parked, shared: Shared): Promise<never> {
@@ -109,6 +124,12 @@ async function parkInTurn(site: Parked, shared: Shared): Promise<never> {
     const configured = new Promise<void>((done) => {
       shared.wake = done;
     });
+    const asked = shared.asked.length;
+    const answer = (why: Error | null): void => {
+      for (const { done, failed } of shared.asked.splice(0, asked))
+        if (why === null) done();
+        else failed(why);
+    };
     let parking: Pick<Parking, 'to' | 'everySeconds'> | null = null;
     let waitMs = 3_600_000;
     try {
@@ -120,11 +141,13 @@ async function parkInTurn(site: Parked, shared: Shared): Promise<never> {
       const opens = named ? () => (site.open ?? openPlace)(named.to, optionsOf(world, named)) : beside?.open;
       at = opens && parking ? await parkNext(site, JSON.stringify(named ?? parking.to), opens, at, shared) : null;
       shared.place = at === null || at.place.keepsItself ? null : at.place;
-      if (parking !== null) site.parked?.(world.now());
+      if (parking !== null && shared.behind === '') site.parked?.(world.now());
+      answer(parking === null ? nowhere : shared.behind === '' ? null : new Error(shared.behind));
       failures = 0;
     } catch (error) {
       if (!(error instanceof PlaceError || error instanceof Damaged || error instanceof Forked || error instanceof LinkLost || error instanceof RowDamaged))
         throw error;
+      answer(error);
       if (failures++ === 0) world.log('snapshot.failed', { to: parking?.to ?? '', error: error.message });
       at = null; // the next one looks at the place anew
       shared.place = null;
@@ -135,6 +158,8 @@ async function parkInTurn(site: Parked, shared: Shared): Promise<never> {
     timer.cancel();
   }
 }
+
+const nowhere = new Error('this site parks nowhere: name a place for its snapshots');
 
 /** Between two looks whether it is time for one of the round (round.ts). */
 const lookMs = 60_000;
@@ -168,7 +193,7 @@ async function parkNext(site: Parked, name: string, open: () => Promise<Place>, 
   // first, as it makes room
   if (due && !at.place.keepsItself) await pruneOnce(site, at.place);
   // once an hour it looks whether all that it builds on is there still
-  const parked = await parkOnce(site, at.place, due ? null : at.last, shared.rotten);
+  const parked = await parkOnce(site, at.place, due ? null : at.last, shared);
   return { ...at, last: parked, prunedMs: due ? now : at.prunedMs };
 }
 
@@ -185,16 +210,25 @@ const trustedMs = 12 * 3_600_000;
 /** So long a snapshot waits for a digest that is counted anew (recount.ts), which takes seconds. */
 const digestMs = 600_000;
 
-/** What is parked now. `last`: what was before, null: look. `rotten`: objects to put anew; it is empty when that is done. */
-async function parkOnce({ world, store, view }: Parked, place: Place, last: Last | null, rotten: Set<string>): Promise<Last | null> {
+/** What is parked now. `last`: what was before, null: look. The rotten objects are put anew, and then there are none. */
+async function parkOnce({ world, store, view }: Parked, place: Place, last: Last | null, shared: Shared): Promise<Last | null> {
   const began = world.monotonicMs();
+  const { rotten } = shared;
+  shared.behind = '';
   const site = getRow(view, 'site', {});
   if (!site || (site.commit === last?.manifest.commit && rotten.size === 0)) return last;
   const recount = marked(view);
-  if (recount !== undefined && Math.abs(world.now() - recount.foundAt) < digestMs) return last;
+  if (recount !== undefined && Math.abs(world.now() - recount.foundAt) < digestMs) {
+    shared.behind = 'the digest of the site is counted anew after damage: it parks as soon as that is done';
+    return last;
+  }
   if (!getRow(view, 'lineage', { lineage: site.lineage })) {
     const made = await store.ask('makeKeys', await keysFor(world, getRow(view, 'recovery', {})));
-    if (isRefusal(made)) return last;
+    if (isRefusal(made)) {
+      shared.behind = `the site could not make its keys: ${made.detail || made.refused}`;
+      return last;
+    }
+    view.refresh();
   }
   const now = world.now();
   const after = last !== null && Math.abs(now - last.manifest.takenAt) < trustedMs ? { after: last } : {};

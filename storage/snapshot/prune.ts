@@ -95,10 +95,21 @@ async function sweep(place: Place, removed: ReadonlySet<string>, nowMs: number, 
     spare(catalog);
     for (const object of await listCatalog(place, catalog)) spare(object);
   }
+  let objects = 0;
   let octets = 0;
   for (const [name, size] of old) {
-    if (!dryRun) await place.remove(name);
+    if (!dryRun) {
+      if (!(await isOld(place, name, nowMs))) continue;
+      await place.remove(name);
+    }
+    objects++;
     octets += size;
   }
-  return { objects: old.size, octets };
+  return { objects, octets };
+}
+
+/** Who prunes beside us may have removed it, and who makes a snapshot may have put it anew since we looked. */
+async function isOld(place: Place, name: string, nowMs: number): Promise<boolean> {
+  for await (const found of place.list(name)) if (found.name === name) return found.modifiedMs + youngMs <= nowMs;
+  return false;
 }

@@ -3,10 +3,11 @@
 // rev that is wanted is in force, every command was done once or is said not to have been, and no event is missing.
 
 import { expect, test } from 'vitest';
-import { isolated } from '../clients/site.ts';
+import { engineOptions, isolated } from '../clients/site.ts';
 import { rng } from '../bench/lib/util.ts';
 import { executable, temporary } from '../unit/cli/program.ts';
 import { documentWith, freePort, Pair, sleep, until } from '../unit/uplink/pair.ts';
+import { addressOf } from './network.ts';
 
 const kills = Number(process.env['MAILSITE_KILLS'] ?? 25);
 const seed = Number(process.env['MAILSITE_SEED'] ?? Date.now() % 1_000_000);
@@ -29,11 +30,20 @@ async function settled(pair: Pair, commands: ReadonlyMap<string, string>): Promi
   await until('all events are told', async () => pair.status().unshipped === 0, 60_000);
   const events = await pair.events();
   expect(events.map((event) => event.seq)).toEqual(events.map((_, i) => i + 1));
+  const texts = events.filter(({ name }) => name === 'uplink.test').map(({ body }) => body);
+  expect(texts, 'no command was done twice').toEqual([...new Set(texts)]);
   for (const [text, id] of commands) {
     const times = events.filter((event) => event.name === 'uplink.test' && event.body.includes(`"${text}"`)).length;
     const { state } = await pair.commandRecord(id);
     expect([text, state, times]).toEqual([text, state, state === 'done' ? 1 : 0]);
   }
+}
+
+/** Each try is another command: of one whose answer was lost nobody can tell whether it was given. */
+async function given(pair: Pair, text: string, commands: Map<string, string>): Promise<void> {
+  let tries = 0;
+  const id = await until('a command is given', () => pair.command('uplink.test', { text: `${text}, try ${++tries}` }));
+  commands.set(`${text}, try ${tries}`, id);
 }
 
 test(`U2: kill -9 of portal and site, seed ${seed}`, async () => {
@@ -48,10 +58,7 @@ test(`U2: kill -9 of portal and site, seed ${seed}`, async () => {
     await until('it is online', async () => (await pair.siteRecord()).online);
     for (let n = 0; n < kills; n++) {
       const text = `command ${n}`;
-      const doing = [
-        until('a rev is wanted', () => pair.want(documentWith(1 + (n % 5)))),
-        until('a command is given', () => pair.command('uplink.test', { text })).then((id) => commands.set(text, id)),
-      ];
+      const doing = [until('a rev is wanted', () => pair.want(documentWith(1 + (n % 5)))), given(pair, text, commands)];
       await sleep(Math.floor(random() * 400));
       if (random() < 0.5) {
         await pair.killPortal();
@@ -70,26 +77,15 @@ test(`U2: kill -9 of portal and site, seed ${seed}`, async () => {
   }
 });
 
-/** The portal has an address of its own, which is there or is not. */
-const net = {
-  run: (...argv: string[]): void => {
-    const done = Bun.spawnSync(['ip', ...argv], { stderr: 'pipe' });
-    if (done.exitCode !== 0) throw new Error(`ip ${argv.join(' ')}: ${done.stderr.toString()}`);
-  },
-  cut: (): void => net.run('addr', 'del', `${address}/32`, 'dev', 'lo'),
-  mend: (): void => net.run('addr', 'add', `${address}/32`, 'dev', 'lo'),
-};
-const address = '10.77.0.1';
-
 test.skipIf(!isolated)('U1 U2: the network is cut at each step', async () => {
-  net.mend();
-  const pair = new Pair(temporary(), { address, portalPort: 8025, offset: 0 });
+  const net = addressOf('10.77.0.1');
+  const pair = new Pair(temporary(), { address: net.ip, portalPort: 8025, offset: 0 });
   const commands = new Map<string, string>();
   try {
     pair.startPortal();
     const claim = await pair.claim('c1');
     for (const ms of [100, 150, 200, 250, 300]) {
-      const joining = Bun.spawn([executable, 'join', claim, '--data', pair.siteData], { stdio: ['ignore', 'ignore', 'ignore'] });
+      const joining = Bun.spawn([executable, 'join', claim, '--data', pair.siteData, ...engineOptions], { stdio: ['ignore', 'ignore', 'ignore'] });
       await sleep(ms);
       net.cut();
       await joining.exited; // whatever it says

@@ -87,7 +87,7 @@ export class Auditor implements DepotWatcher {
     this.waiting.push(name);
   }
 
-  removed(name: string, octets: Uint8Array): void {
+  removed(name: string, octets: Uint8Array, unknowing: boolean): void {
     this.removedUs.set(name, this.depot.nowUs);
     const manifests = this.depot.names('manifests/');
     if (name.startsWith('manifests/')) {
@@ -96,7 +96,9 @@ export class Auditor implements DepotWatcher {
       if (whole && !newer.some((other) => this.missing(other).length === 0)) throw new Broken('P5', `${name} is removed, and was the newest whole one`);
     }
     const user = manifests.find((manifest) => (name.startsWith('lineages/') ? lineageOf(manifest) === lineageOf(name) : this.objectsOf(manifest).has(name)));
-    if (user !== undefined) throw new Broken('P1', `${name} is removed, and ${user} needs it`);
+    // nor remove a thing on the condition that it is still the old one
+    if (user !== undefined && unknowing) this.lost.add(name);
+    else if (user !== undefined) throw new Broken('P1', `${name} is removed, and ${user} needs it`);
   }
 
   /** Looks at what was put since. Between two steps. */

@@ -10,11 +10,13 @@ import { EPOCH_MS } from './world.ts';
 export interface DepotWatcher {
   /** `seen`: when its process last looked for each object, all since it put the last one. */
   put(name: string, octets: Uint8Array, by: Life, seen: ReadonlyMap<string, number>): void;
-  removed(name: string, octets: Uint8Array): void;
+  /** `unknowing`: its process looked at the object right before, and it was put anew only then. */
+  removed(name: string, octets: Uint8Array, unknowing: boolean): void;
 }
 export interface Kept {
   readonly octets: Uint8Array;
   readonly modifiedMs: number;
+  readonly putUs: number;
 }
 
 /** Names of one page of a listing. */
@@ -26,6 +28,8 @@ export class Depot {
   failChance = 0;
   watcher: DepotWatcher = { put: () => {}, removed: () => {} };
   private readonly seen = new WeakMap<Life, Map<string, number>>();
+  /** What a process listed last. */
+  private readonly listed = new WeakMap<Life, { readonly names: ReadonlySet<string>; readonly atUs: number }>();
   private readonly scheduler: Scheduler;
   private readonly paceUs: number;
   private readonly outside: Life = { name: 'depot', alive: true };
@@ -43,7 +47,7 @@ export class Depot {
       get: (name) => this.request(life, `get ${name}`, () => this.objects.get(name)?.octets.slice() ?? null),
       size: (name) => this.request(life, `size ${name}`, () => this.size(name, life)),
       list: (prefix) => this.list(life, prefix),
-      remove: (name) => this.request(life, `remove ${name}`, () => this.remove(name)),
+      remove: (name) => this.request(life, `remove ${name}`, () => this.remove(name, life)),
     };
   }
 
@@ -74,7 +78,7 @@ export class Depot {
   private put(name: string, octets: Uint8Array, by: Life): void {
     const copy = new Uint8Array(octets);
     const { nowUs, jumpedMs } = this.scheduler;
-    this.objects.set(name, { octets: copy, modifiedMs: EPOCH_MS + jumpedMs + Math.floor(nowUs / 1000) });
+    this.objects.set(name, { octets: copy, modifiedMs: EPOCH_MS + jumpedMs + Math.floor(nowUs / 1000), putUs: nowUs });
     this.scheduler.note(name, copy);
     const seen = this.seen.get(by) ?? new Map<string, number>();
     if (name.startsWith('objects/')) seen.clear();
@@ -87,10 +91,11 @@ export class Depot {
     return this.objects.get(name)?.octets.length ?? null;
   }
 
-  private remove(name: string): void {
+  private remove(name: string, by: Life): void {
     const kept = this.objects.get(name);
     this.objects.delete(name);
-    if (kept) this.watcher.removed(name, kept.octets);
+    const last = this.listed.get(by);
+    if (kept) this.watcher.removed(name, kept.octets, last?.names.has(name) === true && kept.putUs > last.atUs);
   }
 
   private page(prefix: string, after: string, limit: number): Stored[] {
@@ -106,7 +111,11 @@ export class Depot {
   private async *list(life: Life, prefix: string): AsyncGenerator<Stored, void, undefined> {
     for (let after = ''; ; ) {
       const from = after;
-      const page = await this.request(life, `list ${prefix}`, () => this.page(prefix, from, pageSize));
+      const page = await this.request(life, `list ${prefix}`, () => {
+        const found = this.page(prefix, from, pageSize);
+        this.listed.set(life, { names: new Set(found.map(({ name }) => name)), atUs: this.scheduler.nowUs });
+        return found;
+      });
       yield* page;
       const last = page.at(-1);
       if (!last || page.length < pageSize) return;

@@ -22,6 +22,7 @@ export const snapshotSeeds: readonly (readonly [seed: number, found: string])[] 
   [84, 'the same'],
   [151, 'pruning removed what a snapshot that was a day in the making named a moment later'],
   [946, 'pruning removed what a snapshot named that was made again meanwhile, under the same name'],
+  [3155, 'pruning removed what another had removed before, and a snapshot had put anew since'],
   [449, 'a site parked itself after a snapshot of its own that had been pruned, and nobody could restore any since'],
 ];
 

@@ -219,8 +219,10 @@ export function startFake(port = 0): FakePortal {
         (row) => row.name,
         { aliasOf: null, catchAll: null, subaddress: '+' },
       );
-    if (what === 'accounts' && more === 'password')
-      return Response.json({ ...((edited(data, `password ${name}`), { wantedRev: data.site.wantedRev }) as object), password: 'hq4mt-w8xzd-2kcvr-9pjns' });
+    if (what === 'accounts' && more === 'password') {
+      edited(data, `password ${name}`);
+      return Response.json({ wantedRev: data.site.wantedRev, password: 'hq4mt-w8xzd-2kcvr-9pjns' });
+    }
     if (what === 'accounts')
       return rows<Account>(
         call,

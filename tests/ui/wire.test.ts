@@ -18,7 +18,7 @@ afterAll(async () => {
   fake.stop();
 });
 
-/** Octets as they came, heads and all, until a second after its heading is there. */
+/** Octets as they came, heads and all, until its heading has been there for a while. */
 async function loaded(path: string): Promise<number> {
   const context = await openContext(browser, looks.light);
   const page = await context.newPage();
@@ -30,7 +30,7 @@ async function loaded(path: string): Promise<number> {
   });
   await page.goto(fake.url + path);
   await page.locator('h1').first().waitFor();
-  await page.waitForTimeout(1_000);
+  await page.waitForTimeout(500);
   await context.close();
   return octets;
 }

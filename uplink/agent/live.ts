@@ -22,13 +22,13 @@ export interface Live {
   readonly view: Reader;
 }
 
-/** Runs until it crashes. `parkNow`: what changed is parked at once. */
+/** Runs until it crashes. `parkNow`: what changed is parked at once; resolves when it is. */
 export async function runAgent(
   { world, store, view }: Live,
   recorder: Recorder,
   version: string,
   around: () => Promise<Surroundings>,
-  parkNow: () => void,
+  parkNow: () => Promise<void>,
 ): Promise<never> {
   const facts = async () => factsOf(view, await around());
   let known: { readonly seed: string; readonly signer: Signer } | null = null;
@@ -47,7 +47,7 @@ export async function runAgent(
     plan: (name, args) => planOf(view, world.now(), name, args),
     outside: async (name) => {
       if (name !== 'snapshot.now') throw new Error(`${name} is not done outside of the store`);
-      parkNow();
+      await parkNow();
       return '';
     },
     query: (name, args) => answerQuery({ world, view, systemResolvers, facts }, name, args),

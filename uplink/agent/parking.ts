@@ -54,24 +54,23 @@ async function grantFrom(world: World, post: Transport['post'], member: Member, 
   return { grant, endsMs: world.monotonicMs() + forMs / 2 };
 }
 
-/** What a statement to a portal must hold. */
+/** What a statement to a portal must hold. Throws as `told`. */
 export async function challengeFrom(post: Transport['post'], url: string): Promise<{ readonly challenge: string; readonly portal: string }> {
   const { challenge, portal } = await told(post, `${url}/v1/grant`, { challenge: true });
   if (typeof challenge !== 'string' || typeof portal !== 'string') throw new PlaceError(`the portal ${url} gave no challenge`);
   return { challenge, portal };
 }
 
-/** The object that a portal answers. Throws PlaceError with its reason. */
+/** The object that a portal answers. Throws PlaceError where it refuses, and another Error where a later try may do. */
 export async function told(post: Transport['post'], url: string, ask: object): Promise<Readonly<Record<string, unknown>>> {
-  const { status, body } = await post(url, JSON.stringify(ask), limits.uplinkConnectMs).catch((error: Error) => {
-    throw new PlaceError(`${url} cannot be reached (${error.message}): the next try comes by itself`);
-  });
+  const { status, body } = await post(url, JSON.stringify(ask), limits.uplinkConnectMs);
   let answer: Readonly<Record<string, unknown>> = {};
   try {
     answer = JSON.parse(body) as typeof answer;
   } catch {
     // an answer of something between
   }
-  if (status !== 200) throw new PlaceError(`${url} refuses: ${typeof answer['error'] === 'string' ? answer['error'] : `HTTP ${status}`}`);
-  return answer;
+  if (status === 200) return answer;
+  const why = `${url} refuses: ${typeof answer['error'] === 'string' ? answer['error'] : `HTTP ${status}`}`;
+  throw status >= 500 || status === 429 ? new Error(why) : new PlaceError(why);
 }

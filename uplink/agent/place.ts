@@ -12,7 +12,7 @@ export interface PortalAccess {
   readonly world: Pick<World, 'sleep' | 'random'>;
   /** Of the portal. */
   readonly url: string;
-  /** A token for the requests to come; `anew`: the last one is not taken any more. Throws PlaceError. */
+  /** A token for the requests to come; `anew`: the last one is not taken any more. Throws PlaceError where it is refused for good. */
   grant(anew: boolean): Promise<string>;
   readonly fetch: (url: string, init: { method: string; headers: Record<string, string>; body?: Uint8Array<ArrayBuffer> }) => Promise<Response>;
 }
@@ -25,27 +25,27 @@ interface Listing {
 export function portalPlace(access: PortalAccess): Place {
   const shown = `the portal ${access.url}`;
   const base = `${access.url}/v1/objects`;
-  const ask = (method: string, path: string, body?: Uint8Array): Promise<Response> => persist(shown, access, method, base + path, body);
+  const ask = <T>(method: string, path: string, read: (found: Response) => Promise<T>, body?: Uint8Array): Promise<T> =>
+    persist(shown, access, method, base + path, body, read);
   return {
     url: shown,
     keepsItself: true,
     async put(name, octets) {
       assertName(name);
-      await ask('PUT', `/${name}`, octets);
+      await ask('PUT', `/${name}`, (found) => found.arrayBuffer(), octets);
     },
     async get(name) {
       assertName(name);
-      const found = await ask('GET', `/${name}`);
-      return found.status === 404 ? null : new Uint8Array(await found.arrayBuffer());
+      return ask('GET', `/${name}`, async (found) => (found.status === 404 ? null : new Uint8Array(await found.arrayBuffer())));
     },
     async size(name) {
       assertName(name);
-      const found = await ask('HEAD', `/${name}`);
-      return found.status === 404 ? null : Number(found.headers.get('x-object-size'));
+      return ask('HEAD', `/${name}`, async (found) => (found.status === 404 ? null : Number(found.headers.get('x-object-size'))));
     },
     async *list(prefix) {
       for (let after = ''; ; ) {
-        const { items, more } = (await (await ask('GET', `?prefix=${encodeURIComponent(prefix)}&after=${encodeURIComponent(after)}`)).json()) as Listing;
+        const path = `?prefix=${encodeURIComponent(prefix)}&after=${encodeURIComponent(after)}`;
+        const { items, more } = await ask('GET', path, async (found) => (await found.json()) as Listing);
         yield* items;
         after = items.at(-1)?.name ?? '';
         if (!more || after === '') return;
@@ -57,26 +57,44 @@ export function portalPlace(access: PortalAccess): Place {
   };
 }
 
-/** Repeats a request until it is answered for good, at most limits.placeTries times. */
-async function persist(shown: string, access: PortalAccess, method: string, url: string, body: Uint8Array | undefined): Promise<Response> {
+/** Repeats a request until it is answered for good and `read` has all of the answer. */
+function persist<T>(
+  shown: string,
+  access: PortalAccess,
+  method: string,
+  url: string,
+  body: Uint8Array | undefined,
+  read: (found: Response) => Promise<T>,
+): Promise<T> {
   let anew = false;
-  let why = '';
-  for (let tries = 1; tries <= limits.placeTries; tries++) {
+  return patiently(access.world, shown, async () => {
+    const headers = { authorization: `Bearer ${await access.grant(anew)}` };
+    anew = false;
+    const found = await access.fetch(url, { method, headers, ...(body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }) });
+    // something between that knows no such page has kept nothing
+    if (found.ok || (found.status === 404 && method !== 'PUT')) return read(found);
+    const why = (await detailOf(found)) || `HTTP ${found.status}`;
+    anew = found.status === 401;
+    if (!anew && found.status < 500 && found.status !== 429) throw new PlaceError(`${shown}: ${why}`);
+    throw new Error(why);
+  });
+}
+
+/** Does it again while it throws anything but a PlaceError, at most limits.placeTries times. `shown`: what fails, for people. */
+export async function patiently<T>(world: PortalAccess['world'], shown: string, once: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
     try {
-      const headers = { authorization: `Bearer ${await access.grant(anew)}` };
-      const found = await access.fetch(url, { method, headers, ...(body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }) });
-      if (found.ok || found.status === 404) return found;
-      why = (await detailOf(found)) || `HTTP ${found.status}`;
-      anew = found.status === 401;
-      if (!anew && found.status < 500 && found.status !== 429) throw new PlaceError(`${shown}: ${why}`);
+      return await once();
     } catch (error) {
       if (error instanceof PlaceError) throw error;
-      why = (error as Error).message;
+      if (tries >= limits.placeTries)
+        throw new PlaceError(
+          `${shown} failed ${tries} times (${(error as Error).message}): see that this machine gets there; the next try goes on where it was`,
+        );
     }
     const longest = Math.min(limits.placeRetryMs * 2 ** (tries - 1), limits.placeRetryMaxMs);
-    if (!anew) await access.world.sleep(longest / 2 + (longest / 2) * ((access.world.random(1)[0] as number) / 255));
+    await world.sleep(longest / 2 + (longest / 2) * ((world.random(1)[0] as number) / 255));
   }
-  throw new PlaceError(`${shown} failed ${limits.placeTries} times (${why}): the next try comes by itself`);
 }
 
 async function detailOf(found: Response): Promise<string> {

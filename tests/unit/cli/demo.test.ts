@@ -70,6 +70,7 @@ test('C1: the demo starts, does what it prints, is killed, and goes on', async (
   expect(before).toMatchObject({ host: 'mail.example.test', accounts: 2, messages: 16, queue: [], certificate: { selfSigned: true } });
   expect(before.processes.length).toBeGreaterThanOrEqual(4);
   expect(before.listeners).toHaveLength(5);
+  expect(mailsite(['trace', 'alice@example.test', '--data', first.data]).out).toMatch(/received from 192\.0\.2\.25 \(mail\.rail\.test\)/);
   const sent = withCurl ? useCurl(first.page) : 0;
   isLocked(first.data);
   await signsIn(first.page);

@@ -4,7 +4,8 @@ import net from 'node:net';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { mailsite, temporary } from '../cli/program.ts';
+import { type Claim, claimText, parseClaim } from '../../../uplink/claim.ts';
+import { executable, mailsite, temporary } from '../cli/program.ts';
 import { foundedCloud, startUntil } from './cloud.ts';
 
 /** One SMTP dialog; the answers, a line each, up to one that is not 2xx or 3xx. */
@@ -49,8 +50,9 @@ async function until<T>(what: string, look: () => Promise<T | null | false>): Pr
 const running = (data: string, offset: number, listen = '127.0.0.1') =>
   startUntil(['run', '--data', data, '--listen', listen, '--port-offset', String(offset)], /("event":"process.ready","role":"edge")/);
 
-test('U3: launched on another machine from a parked snapshot; the old one is fenced', async () => {
-  const portal = await foundedCloud(28127);
+/** A portal with a site that has parked all that it has: one letter. */
+async function parkedSite(port: number, offset: number) {
+  const portal = await foundedCloud(port);
   const { ask, cookie } = portal;
   const made = await ask('POST', `${portal.org}/sites`, cookie, { name: 'Berlin' });
   const path = `${portal.org}/sites/${made.body.site.id}`;
@@ -61,16 +63,23 @@ test('U3: launched on another machine from a parked snapshot; the old one is fen
   expect(joined.kit).toMatch(/AGE-SECRET-KEY-1/);
   const kit = join(temporary(), 'kit.txt');
   writeFileSync(kit, joined.kit);
-  const first = await running(old, 28400);
+  const first = await running(old, offset);
   await until('it runs what is wanted', async () => (await ask('GET', path, cookie)).body.runningRev === 2);
-  expect((await send(28425, 'one')).at(-2)).toMatch(/^250/);
+  expect((await send(offset + 25, 'one')).at(-2)).toMatch(/^250/);
   const commitOf = (data: string): number => JSON.parse(mailsite(['status', '--data', data, '--json']).out).commit;
   const now = commitOf(old);
+  await ask('POST', `${path}/snapshots`, cookie);
   const newest = await until('all of it is parked', async () => {
     const [last] = (await ask('GET', `${path}/snapshots`, cookie)).body.items;
     return last !== undefined && last.commit >= now && last;
   });
   expect(newest).toMatchObject({ epoch: 1, size: expect.any(Number) });
+  return { portal, path, old, kit, first, newest };
+}
+
+test('U3: launched on another machine from a parked snapshot; the old one is fenced', async () => {
+  const { portal, path, old, kit, first, newest } = await parkedSite(28127, 28400);
+  const { ask, cookie } = portal;
 
   // what the portal keeps says nothing of what is in it
   const found = Bun.spawnSync(['grep', '-rlaE', 'ann@|example.org|Hello', join(portal.data, 'objects')]).stdout.toString();
@@ -104,4 +113,52 @@ test('U3: launched on another machine from a parked snapshot; the old one is fen
     await process.exited;
   }
   for (const data of [old, fresh, portal.data]) expect(mailsite(['check', '--deep', '--data', data])).toMatchObject({ code: 0, errors: [] });
+}, 120_000);
+
+test('U3: a launch that was cut off serves nothing, and the same command goes on', async () => {
+  const { portal, path, old, kit, first, newest } = await parkedSite(28128, 28800);
+  let refused = '/v1/grant';
+  const front = Bun.serve({
+    hostname: '127.0.0.1',
+    port: 0,
+    fetch: async (request) => {
+      const { pathname, search } = new URL(request.url);
+      if (pathname === refused) return Response.json({ error: 'not now' }, { status: 403 });
+      const body = request.method === 'GET' ? {} : { body: await request.arrayBuffer() };
+      return fetch(portal.url + pathname + search, { method: request.method, headers: { authorization: request.headers.get('authorization') ?? '' }, ...body });
+    },
+  });
+  const launch = await portal.ask('POST', `${path}/snapshots/${encodeURIComponent(newest.name)}/launch`, portal.cookie);
+  const { claim, secret } = parseClaim(launch.body.claim.text) as Claim;
+  const fresh = temporary();
+  const joined = async (): Promise<string> => {
+    const joining = Bun.spawn([executable, 'join', claimText(`http://127.0.0.1:${front.port}`, claim, secret), '--data', fresh, '--key', kit], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const [out, errors] = await Promise.all([new Response(joining.stdout).text(), new Response(joining.stderr).text(), joining.exited]);
+    return out + errors;
+  };
+  const run = ['run', '--data', fresh, '--listen', '127.0.0.1', '--port-offset', '29000'];
+  expect(await joined()).toMatch(/refuses: not now/);
+  // nothing has come yet: no empty site begins where the site is to be
+  expect(mailsite(run)).toMatchObject({ code: 1, errors: [expect.stringMatching(/cut off: run the command again.* mailsite join/)] });
+  refused = '/v1/activate';
+  expect(await joined()).toMatch(/refuses: not now/);
+  // all is there, and the old one is the site still
+  const waiting = await running(fresh, 29000);
+  expect((await send(29025, 'none'))[0]).toMatch(/^421/);
+  waiting.process.kill('SIGKILL');
+  await waiting.process.exited;
+  expect((await send(28825, 'two')).at(-2)).toMatch(/^250/);
+  refused = '';
+  await until('what was killed is gone', async () => /as epoch 2/.test(await joined()));
+  await until('the old one is fenced', async () => (await send(28825, 'three'))[0]?.startsWith('421'));
+  const second = await running(fresh, 29000);
+  expect((await send(29025, 'four')).at(-2)).toMatch(/^250/);
+  for (const { process } of [first, second, portal]) {
+    process.kill('SIGKILL');
+    await process.exited;
+  }
+  await front.stop(true);
+  for (const data of [old, fresh]) expect(mailsite(['check', '--deep', '--data', data])).toMatchObject({ code: 0, errors: [] });
 }, 120_000);

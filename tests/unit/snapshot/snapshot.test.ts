@@ -10,7 +10,7 @@ import { createSnapshot, Forked } from '../../../storage/snapshot/create.ts';
 import { holdStill } from '../../../storage/snapshot/drill.ts';
 import { extract } from '../../../storage/snapshot/extract.ts';
 import { keysFor, unwrapKey } from '../../../storage/snapshot/keys.ts';
-import { manifestNames, readLineage, readManifest } from '../../../storage/snapshot/manifest.ts';
+import { manifestName, manifestNames, readLineage, readManifest } from '../../../storage/snapshot/manifest.ts';
 import { prune } from '../../../storage/snapshot/prune.ts';
 import { openSnapshot } from '../../../storage/snapshot/read.ts';
 import { restoreSnapshot } from '../../../storage/snapshot/restore.ts';
@@ -460,8 +460,8 @@ test('pruning follows manifests: what stays restores, what nobody names goes, th
     was.set(manifest.commit, rowsOf(store.engine));
     store.world.time += day;
   }
-  const dry = await prune(shelf, store.world.time, true);
   const before = shelf.objects.size;
+  const dry = await prune(shelf, store.world.time, true);
   expect(before).toBe(shelf.objects.size);
   const done = await prune(shelf, store.world.time, false);
   expect(done).toEqual(dry);
@@ -481,6 +481,28 @@ test('pruning follows manifests: what stays restores, what nobody names goes, th
   const left = await manifestNames(shelf);
   const good = await Promise.all(left.map(async (name) => (await verifyPresence(shelf, name, true, () => {})).problems.length === 0));
   expect(good).toContain(true);
+});
+
+test('what was put anew since pruning looked stays: another one pruned meanwhile, and a snapshot names it', async () => {
+  const store = await siteWithKeys();
+  const shelf = new Shelf();
+  await store.ok('deliver', { mails: [mailOf(randomMail(1, 60_000), [[1, 'INBOX']])] });
+  const { manifest } = await snap(store, shelf, true);
+  shelf.objects.delete(manifestName(manifest.lineage, manifest.commit)); // as of one that was cut off
+  shelf.now = store.world.time += 2 * 86_400_000;
+  const { list } = shelf;
+  let manifests = 0;
+  const slow = Object.assign(Object.create(shelf) as Shelf, {
+    async *list(prefix: string) {
+      yield* list.call(shelf, prefix);
+      if (prefix !== 'manifests/' || ++manifests < 2) return;
+      expect((await prune(shelf, store.world.time, false)).objects).toBeGreaterThan(1);
+      await snap(store, shelf, true);
+    },
+  });
+  expect((await prune(slow, store.world.time, false)).objects).toBe(0);
+  const [name] = await manifestNames(shelf);
+  expect((await verifyPresence(shelf, name as string, true, () => {})).problems).toEqual([]);
 });
 
 describe('mail out of a snapshot, into the live site', () => {

@@ -10,6 +10,7 @@ import { keysFor } from '../../../storage/snapshot/keys.ts';
 import { manifestName, manifestNames, readManifest, signManifest } from '../../../storage/snapshot/manifest.ts';
 import { openSnapshot } from '../../../storage/snapshot/read.ts';
 import { restoreSnapshot } from '../../../storage/snapshot/restore.ts';
+import { PlaceError } from '../../../storage/snapshot/place.ts';
 import { getRow } from '../../../storage/rows.ts';
 import { portalPlace } from '../../../uplink/agent/place.ts';
 import { type Grant, sealToken } from '../../../uplink/grant.ts';
@@ -216,4 +217,50 @@ test('U3: a launch that was left lying takes nothing over once another machine h
   expect(await records.get('machine', 's1', 'm1')).toMatchObject({ state: 'superseded' });
   const stranger = signValue(signerOf(seedFrom(world.random)), 'activate', { challenge: 'x', portal: 'p', site: 's1', machine: 'm2' });
   expect((await respondActivate(portal, stranger)).status).toBe(403);
+});
+
+test('an answer that breaks off is asked for again, and so is a grant that did not come; for good it fails plainly', async () => {
+  const world = { ...testWorld(), sleep: async () => {} };
+  const torn = (): Response =>
+    new Response(
+      new ReadableStream({
+        start: (pipe) => pipe.enqueue(Buffer.from('{"items":')),
+        pull: (pipe) => pipe.error(new Error('the connection broke')),
+      }),
+    );
+  let bad = 0;
+  let grants = 0;
+  const place = portalPlace({
+    world,
+    url: 'http://portal',
+    grant: async () => {
+      if (grants-- > 0) throw new Error('nobody there');
+      return 'g';
+    },
+    fetch: async (url, { method }) => {
+      if (method === 'PUT') return new Response('no such page', { status: 404 });
+      if (bad-- > 0) return torn();
+      return url.includes('?') ? Response.json({ items: [{ name: 'objects/x', size: 1, modifiedMs: 1 }], more: false }) : new Response('whole');
+    },
+  });
+  const names = async (): Promise<string[]> => {
+    const found: string[] = [];
+    for await (const { name } of place.list('objects/')) found.push(name);
+    return found;
+  };
+  const tries = (broken: number, ungranted: number): void => {
+    [bad, grants] = [broken, ungranted];
+  };
+  tries(2, 2);
+  expect(Buffer.from((await place.get('objects/x')) ?? []).toString()).toBe('whole');
+  tries(2, 2);
+  expect(await names()).toEqual(['objects/x']);
+  tries(1_000, 0);
+  await expect(place.get('objects/x')).rejects.toThrow(PlaceError);
+  tries(1_000, 0);
+  await expect(names()).rejects.toThrow(/failed 7 times \(the connection broke\)/);
+  tries(0, 0);
+  await expect(place.put('objects/x', Buffer.from('x'))).rejects.toThrow(/HTTP 404/);
+  tries(0, 1_000);
+  await expect(place.put('objects/x', Buffer.from('x'))).rejects.toThrow(/failed 7 times \(nobody there\)/);
 });

@@ -7,7 +7,6 @@ import type { Subprocess } from 'bun';
 import { link } from '../../../actors/link.ts';
 import { realWorld } from '../../../actors/platform.ts';
 import type { Document } from '../../../storage/document.ts';
-import { openView } from '../../../storage/engines/open.ts';
 import { Store } from '../../../storage/messages.ts';
 import { claimText } from '../../../uplink/claim.ts';
 import { command } from '../../../uplink/portal/command.ts';
@@ -15,6 +14,8 @@ import type { RecordOf } from '../../../uplink/portal/kinds.ts';
 import { query } from '../../../uplink/portal/query.ts';
 import { openRecords, type Records } from '../../../uplink/portal/records.ts';
 import { want } from '../../../uplink/portal/want.ts';
+import { engineOptions } from '../../clients/site.ts';
+import { openData } from '../../crash/data.ts';
 import { executable, mailsite, type Said } from '../cli/program.ts';
 import { documentOf } from '../storage/fixture.ts';
 import { newSite } from './newsite.ts';
@@ -83,7 +84,7 @@ export class Pair {
   }
 
   startPortal(): void {
-    this.portal = this.start('portal', '--data', this.portalData, '--listen', `${this.address}:${this.portalPort}`, '--url', this.url);
+    this.portal = this.start('portal', '--data', this.portalData, '--listen', `${this.address}:${this.portalPort}`, '--url', this.url, ...engineOptions);
   }
   startSite(): void {
     this.site = this.start('run', '--data', this.siteData, '--listen', '127.0.0.1', '--port-offset', String(this.offset));
@@ -114,7 +115,7 @@ export class Pair {
       const answer = await at.ask('stats', {});
       return 'commit' in answer ? at : null;
     });
-    const view = await openView(this.portalData, 'lmdb', '');
+    const view = await openData(this.portalData, true);
     this.opened = openRecords(store, view);
     await until('the portal knows who it is', async () => (await this.opened?.get('portal')) !== undefined);
     return this.opened;
@@ -147,7 +148,7 @@ export class Pair {
   }
 
   join(claim: string, ...more: string[]): Said {
-    return mailsite(['join', claim, '--data', this.siteData, ...more], { env: this.env });
+    return mailsite(['join', claim, '--data', this.siteData, ...engineOptions, ...more], { env: this.env });
   }
 
   async want(document: Document): Promise<number> {

@@ -76,6 +76,24 @@ async function endOf(pair: Pair, id: string): Promise<string> {
   return id;
 }
 
+test('a site with 12,000 accounts joins as it is, and is changed from there', async () => {
+  const pair = await newPair();
+  try {
+    pair.startPortal();
+    const large = documentWith(12_000);
+    const file = join(temporary(), 'large.json');
+    writeFileSync(file, JSON.stringify(large));
+    expect(mailsite(['apply', file, '--data', pair.siteData]).errors).toEqual([]);
+    expect(pair.join(await pair.claim('c1')).errors).toEqual([]);
+    pair.startSite();
+    await until('the portal has what the site had', async () => (await pair.siteRecord()).wantedRev === 1, 60_000);
+    const rev = await pair.want({ ...large, accounts: large.accounts.slice(1) });
+    await until('what the portal wants is in force', async () => (await pair.siteRecord()).appliedRev === rev, 60_000);
+  } finally {
+    await whole(pair);
+  }
+}, 180_000);
+
 test('a second machine on a claim is refused and alarmed; a site that is offline answers nothing', async () => {
   const pair = await newPair();
   const other = temporary();

@@ -94,7 +94,7 @@ export async function editIn(
 /** In its normal form. Throws with every error and its path. */
 function checkedDocument(draft: object): Document {
   const text = JSON.stringify(draft);
-  if (Buffer.byteLength(text) > limits.portalDocument) throw invalid([{ path: 'document', message: `would be larger than ${limits.portalDocument} octets` }]);
+  if (Buffer.byteLength(text) > limits.document) throw invalid([{ path: 'document', message: `would be larger than ${limits.document} octets` }]);
   const checked = validateDocument(text);
   if (!checked.ok) throw invalid(checked.errors.slice(0, 100), 'The document would not be valid: see errors. Nothing was changed.');
   for (const { address, password } of checked.document.accounts)

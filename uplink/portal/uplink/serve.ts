@@ -76,7 +76,7 @@ export function uplinkServer(portal: Portal): UplinkServer {
     websocket: {
       data: {} as Attached,
       maxPayloadLength: limits.uplinkFrame,
-      backpressureLimit: 8 * limits.uplinkFrame,
+      backpressureLimit: limits.uplinkBehind,
       closeOnBackpressureLimit: true,
       idleTimeout: 120,
       sendPings: false,

@@ -38,7 +38,7 @@ export function NewSite(): ReactNode {
           value={name}
           onValue={setName}
           placeholder={text.newSite.example}
-          maxLength={100}
+          maxLength={60}
           required
           autoFocus
         />

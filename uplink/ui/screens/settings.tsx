@@ -43,7 +43,7 @@ function Name(): ReactNode {
   return (
     <Section title={text.settings.name}>
       <Form work={work} verb={text.form.save} disabled={name.trim() === site.name}>
-        <TextField label={text.newSite.name} hint={text.settings.nameHint} value={name} onValue={setName} maxLength={100} required />
+        <TextField label={text.newSite.name} hint={text.settings.nameHint} value={name} onValue={setName} maxLength={60} required />
       </Form>
     </Section>
   );

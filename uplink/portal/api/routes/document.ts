@@ -38,7 +38,7 @@ export const documentRoutes = [
     about: 'Another desired document, whole. 412 tells what changed, when it is not the one that If-Match names any more.',
     who: admins,
     match: true,
-    most: limits.portalDocument + limits.apiBody,
+    most: limits.document + limits.apiBody,
     body: z.strictObject({ document }),
     answer: shape.wanted,
     async handle(call) {

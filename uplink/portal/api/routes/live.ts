@@ -200,7 +200,7 @@ const parked = [
     },
   }),
   tenant('POST', '/organisations/{org}/sites/{site}/snapshots', {
-    about: 'Takes a snapshot now.',
+    about: 'Takes a snapshot now. Its command is done when that is parked, or has failed and says why.',
     who: admins,
     answer: shape.started,
     status: 202,
