@@ -141,6 +141,27 @@ test('two who edit one account lose nothing: each sees the change of the other, 
     await other.getByRole('button', { name: 'Keep theirs' }).click();
     expect(await other.getByLabel('Name', { exact: true }).inputValue()).toBe('Zoe D.');
     expect(await axeOf(other)).toEqual([]);
+    // a part of the settings: the account was changed meanwhile, which is no matter; then the same part
+    await other.goto(new URL(`${site}/settings`, page.url()).href);
+    const resolvers = (who: Page) => who.getByRole('region', { name: 'Resolvers' });
+    await resolvers(other).getByLabel('Addresses').fill('127.0.0.2:53');
+    await page.getByLabel('Name', { exact: true }).fill('Zoe E.');
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await page.getByText('Zoe E.').first().waitFor();
+    await resolvers(other).getByRole('button', { name: 'Save', exact: true }).click();
+    await other.locator('.changebar', { hasText: 'Resolvers changed' }).waitFor();
+    await page.reload();
+    await expect.poll(() => page.getByLabel('Name', { exact: true }).inputValue()).toBe('Zoe E.');
+    await page.goto(new URL(`${site}/settings`, page.url()).href);
+    await expect.poll(() => resolvers(page).getByLabel('Addresses').inputValue()).toBe('127.0.0.2:53');
+    await resolvers(other).getByLabel('Addresses').fill('127.0.0.3:53');
+    await resolvers(page).getByLabel('Addresses').fill('127.0.0.4:53');
+    await resolvers(page).getByRole('button', { name: 'Save', exact: true }).click();
+    await page.locator('.changebar', { hasText: 'Resolvers changed' }).waitFor();
+    await resolvers(other).getByRole('button', { name: 'Save', exact: true }).click();
+    await other.getByText('was “127.0.0.2:53”, is now “127.0.0.4:53”, yours “127.0.0.3:53”').waitFor();
+    await resolvers(other).getByRole('button', { name: 'Keep theirs' }).click();
+    expect(await resolvers(other).getByLabel('Addresses').inputValue()).toBe('127.0.0.4:53');
   } finally {
     await other.context().close();
   }
