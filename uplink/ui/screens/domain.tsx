@@ -190,7 +190,15 @@ function Rules({ domain, etag }: { readonly domain: Domain; readonly etag: strin
   });
   return (
     <Section title={text.domains.rules}>
-      <Form work={work} verb={text.form.save} disabled={same && draft.conflict === null} conflict={draft.conflict} names={ruleNames} fields={mode === 'own' ? ['catchAll'] : []} wide>
+      <Form
+        work={work}
+        verb={text.form.save}
+        disabled={same && draft.conflict === null}
+        conflict={draft.conflict}
+        names={ruleNames}
+        fields={mode === 'own' ? ['catchAll'] : []}
+        wide
+      >
         {(others.length > 0 || mode === 'alias') && (
           <ChoiceField<Mode>
             label={text.domains.kind}
