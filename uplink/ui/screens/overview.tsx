@@ -24,13 +24,14 @@ export function Overview(): ReactNode {
   const events = useResource<List<SiteEvent>>(allowed('activity.see') ? `${api('events')}?limit=8` : null);
   const facts = overview.value?.facts ?? {};
   const tone = toneOf(site);
+  const why = (site.errors.length === 0 && site.because) || (tone === 'good' ? text.overview.nothing : '');
   return (
     <Page
       title={site.name}
       lead={
         <span className="headline">
           <State tone={tone}>{wordOf(site)}</State>
-          <span className="faint">{(site.errors.length === 0 && site.because) || (tone === 'good' ? text.overview.nothing : '')}</span>
+          {why !== '' && <span className="faint">{why}</span>}
           {isBare(site) && allowed('domains.edit') && <Link to={screen('domains', 'new')}>{text.overview.addDomain}</Link>}
         </span>
       }
@@ -138,7 +139,15 @@ function Tiles({ site, facts }: { readonly site: Site; readonly facts: SiteFacts
         label={text.terms.proven.name}
         term="proven"
         to={link('snapshots.see', 'snapshots')}
-        value={snapshot.at === null ? text.overview.none : snapshot.provenAt === null ? text.sites.neverProven : ago(snapshot.provenAt)}
+        value={
+          snapshot.at === null ? (
+            text.overview.none
+          ) : snapshot.provenAt === null ? (
+            <span className="faint">{text.sites.neverProven}</span>
+          ) : (
+            ago(snapshot.provenAt)
+          )
+        }
         about={snapshot.at === null ? text.overview.noSnapshot : text.overview.parked(ago(snapshot.at))}
         tone={snapshot.at === null ? 'warn' : undefined}
       />
