@@ -198,7 +198,7 @@ export function startFake(port = 0): FakePortal {
     const offline = (): Response =>
       site.state !== 'offline'
         ? problem(409, 'Not possible now', 'This site has no machine in service: there is nobody to ask.')
-        : problem(503, 'Not available now', 'The site is not connected now. Its mail goes on; what only it knows can be seen when it is back.');
+        : problem(503, 'Not available now', 'The site is not connected now: what only it knows can be seen when it is back.');
     if (at === 'GET ') return Response.json(site);
     if (at === 'PATCH ') {
       change(site.id, body as Partial<Site>);

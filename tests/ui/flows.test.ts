@@ -187,7 +187,11 @@ test('a change is pending, applied at its rev, verified, and can be undone', asy
 
 test('an offline site says since when, what runs, and what becomes of an edit', async () => {
   await open(`${org}/sites/harbour/aliases/new`);
-  await page.getByText(/Locked since \d\d:\d\d, running rev 41\..*your edit will be sent as rev 42 when the site is back/).waitFor();
+  await page
+    .getByText(
+      /Not heard of since \d\d:\d\d, then running rev 41\..*if the machine is down, it does not.*Your edit will be sent as rev 42 when the site is back/,
+    )
+    .waitFor();
   await page.getByLabel('Address').fill('new@linden.example');
   await page.getByLabel('Goes to').fill('alice@linden.example');
   await page.getByRole('button', { name: 'Add the alias' }).click();
@@ -275,6 +279,55 @@ test.each([
   for (const name of sees) expect(await nav.getByRole('link', { name, exact: true }).count(), name).toBe(1);
   for (const name of misses) expect(await nav.getByRole('link', { name, exact: true }).count(), name).toBe(0);
   expect(await page.getByRole('link', { name: 'Add an account' }).count()).toBe(role === 'domain admin' ? 1 : 0);
+});
+
+test('an address that leads nowhere says so', async () => {
+  await open('/bogus');
+  await page.getByRole('heading', { name: 'There is no such page' }).waitFor();
+  await page.getByRole('link', { name: 'To the sites' }).click();
+  await page.getByRole('heading', { name: 'Sites' }).waitFor();
+  for (const path of ['/o/nobody', `${org}/bogus`, `${linden}/bogus`]) {
+    await open(path);
+    await page.getByRole('heading', { name: 'There is no such page' }).waitFor();
+  }
+});
+
+test('what is wrong with a field is said once, at the field, in words for people', async () => {
+  await open(`${linden}/domains/new`);
+  await page.getByLabel('Domain').fill('nodots');
+  await press('Enter');
+  const said = page.locator('.field-error');
+  await said.waitFor();
+  expect(await said.innerText()).toBe('Must be a domain, such as example.org.');
+  expect(await page.locator('main').innerText()).not.toMatch(/see errors|body\.|must be a domain/);
+  expect(await page.getByRole('alert').count()).toBe(0);
+});
+
+test('names of domains are shown as their people write them; records and long words stay within the page', async () => {
+  const { domains, accounts, dns } = fake.site('linden');
+  domains.push({ ...(domains[0] as (typeof domains)[0]), name: 'xn--mller-kva.example' });
+  accounts.push({ address: 'ann@xn--mller-kva.example', name: '', quotaBytes: 0, enabled: true });
+  fake.site('linden').dns = dns.map((row) => ({ ...row, state: 'wrong' as const, fix: `publish ${'p'.repeat(400)}` }));
+  await open(`${linden}/domains`);
+  await page.getByText('müller.example', { exact: true }).click();
+  await page.getByRole('heading', { level: 1, name: 'müller.example' }).waitFor();
+  await page.getByText('ppppp').first().waitFor();
+  for (const width of [390, 1280]) {
+    await page.setViewportSize({ width, height: 860 });
+    const cut = await page.locator('.dns-why').evaluateAll((all) => all.filter((one) => one.scrollWidth > one.clientWidth + 1).length);
+    expect(cut, String(width)).toBe(0);
+  }
+  await open(`${linden}/accounts`);
+  await page.getByText('ann@müller.example').waitFor();
+});
+
+test('a site without a domain is not said to be well, and says what to do', async () => {
+  fake.change('linden', { domains: 0, word: 'No domain yet' });
+  await open(org);
+  await page.getByText('No domain yet').waitFor();
+  await open(linden);
+  await page.getByRole('link', { name: 'Add a domain' }).click();
+  await page.getByLabel('Domain').waitFor();
 });
 
 test('light and dark are chosen, and stay chosen', async () => {

@@ -58,7 +58,7 @@ test('a machine shows a code and prints where to take it in; the page shows the 
   expect(await ended).toMatchObject({ code: 0, error: '' });
   await page.getByText('Linden House has joined, and is not connected yet').waitFor();
   await page.getByText('Joined, not connected yet').waitFor();
-  expect(await page.getByText('Locked since').count()).toBe(0); // it has run nothing yet
+  expect(await page.getByText('Not heard of since').count()).toBe(0); // it has run nothing yet
   await picture('joined');
   machine = runSite(data, offsets.first);
   await page.getByText(`Linden House is here, running mailsite ${version}`).waitFor();

@@ -74,7 +74,7 @@ test('the machine joins and appears; what is changed is verified by it; killed, 
     await heading('ann@linden.example is on its way');
     await verified('Account ann@linden.example added');
     site.kill('SIGKILL');
-    await page.getByText(/Locked since \d\d:\d\d, running rev 2\./).waitFor({ timeout: 30_000 });
+    await page.getByText(/Not heard of since \d\d:\d\d, then running rev 2\./).waitFor({ timeout: 30_000 });
     await page.getByRole('link', { name: 'Aliases' }).click();
     await page.getByRole('link', { name: 'Add an alias' }).first().click();
     await page.getByLabel('Address').fill('info@linden.example');
@@ -85,6 +85,85 @@ test('the machine joins and appears; what is changed is verified by it; killed, 
     await page.locator('.changebar [aria-current=step]', { hasText: 'Verified' }).waitFor({ timeout: 30_000 });
   } finally {
     site.kill('SIGKILL');
+  }
+});
+
+test('two who edit one account lose nothing: each sees the change of the other, and chooses', async () => {
+  const site = /.*\/sites\/[^/]+/.exec(new URL(page.url()).pathname)?.[0] as string;
+  const address = `${site}/accounts/zoe@linden.example`;
+  const other = await (await openContext(browser, looks.light)).newPage();
+  other.setDefaultTimeout(15_000);
+  try {
+    await other.context().addCookies(await page.context().cookies());
+    await page.goto(new URL(`${site}/accounts/new`, page.url()).href);
+    await page.getByLabel('Name').fill('Zoe');
+    await page.getByLabel('Address').fill('zoe');
+    for (const wrong of ['abc', '-3', '0.0000000001', '5 XB']) {
+      await page.getByLabel('Limit', { exact: true }).fill(wrong);
+      await page.getByText('Write a size such as 5 GB').waitFor();
+      expect(await page.getByRole('button', { name: 'Create the account' }).isDisabled(), wrong).toBe(true);
+    }
+    await page.getByLabel('Limit', { exact: true }).fill('4 MB');
+    await page.getByRole('button', { name: 'Create the account' }).click();
+    await heading('zoe@linden.example is on its way');
+    const seen: string[] = [];
+    other.on('request', (request) => request.method() === 'PUT' && seen.push(request.postData() ?? ''));
+    await page.goto(new URL(address, page.url()).href);
+    await other.goto(new URL(address, page.url()).href);
+    for (const [who, name] of [[page, 'Zoe Abel'] as const, [other, 'Zoe Beck'] as const]) {
+      await who.getByLabel('Name', { exact: true }).fill(name);
+      expect(await who.getByLabel('Limit', { exact: true }).inputValue()).toBe('4 MB');
+    }
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await other.getByText('Zoe Abel').waitFor(); // under the title: it has heard of it
+    expect(await other.getByLabel('Name', { exact: true }).inputValue()).toBe('Zoe Beck');
+    await other.getByRole('button', { name: 'Save', exact: true }).click();
+    await other.getByText('Changed meanwhile by mara@linden.example').waitFor();
+    await other.getByText('Name: was “Zoe”, is now “Zoe Abel”, yours “Zoe Beck”').waitFor();
+    await other.getByRole('button', { name: 'Save mine' }).click();
+    await page.getByText('Zoe Beck').first().waitFor();
+    await expect.poll(() => page.getByLabel('Name', { exact: true }).inputValue()).toBe('Zoe Beck'); // nothing was typed there since
+    expect(seen.every((body) => body === JSON.stringify({ name: 'Zoe Beck' }))).toBe(true); // and no limit was sent
+    // other fields of the same account: both changes stand, and nobody is asked
+    await page.getByLabel('Limit', { exact: true }).fill('1.5 GiB');
+    await other.getByLabel('Name', { exact: true }).fill('Zoe B.');
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await expect.poll(() => other.getByLabel('Limit', { exact: true }).inputValue()).toBe('1.5 GiB');
+    await other.getByRole('button', { name: 'Save', exact: true }).click();
+    await expect.poll(() => page.getByLabel('Name', { exact: true }).inputValue()).toBe('Zoe B.');
+    expect(await other.getByText('Changed meanwhile').count()).toBe(0);
+    // and giving way
+    await other.getByLabel('Name', { exact: true }).fill('Zoe C.');
+    await page.getByLabel('Name', { exact: true }).fill('Zoe D.');
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await other.getByText('Zoe D.').waitFor();
+    await other.getByRole('button', { name: 'Save', exact: true }).click();
+    await other.getByRole('button', { name: 'Keep theirs' }).click();
+    expect(await other.getByLabel('Name', { exact: true }).inputValue()).toBe('Zoe D.');
+    expect(await axeOf(other)).toEqual([]);
+    // a part of the settings: the account was changed meanwhile, which is no matter; then the same part
+    await other.goto(new URL(`${site}/settings`, page.url()).href);
+    const resolvers = (who: Page) => who.getByRole('region', { name: 'Resolvers' });
+    await resolvers(other).getByLabel('Addresses').fill('127.0.0.2:53');
+    await page.getByLabel('Name', { exact: true }).fill('Zoe E.');
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await page.getByText('Zoe E.').first().waitFor();
+    await resolvers(other).getByRole('button', { name: 'Save', exact: true }).click();
+    await other.locator('.changebar', { hasText: 'Resolvers changed' }).waitFor();
+    await page.reload();
+    await expect.poll(() => page.getByLabel('Name', { exact: true }).inputValue()).toBe('Zoe E.');
+    await page.goto(new URL(`${site}/settings`, page.url()).href);
+    await expect.poll(() => resolvers(page).getByLabel('Addresses').inputValue()).toBe('127.0.0.2:53');
+    await resolvers(other).getByLabel('Addresses').fill('127.0.0.3:53');
+    await resolvers(page).getByLabel('Addresses').fill('127.0.0.4:53');
+    await resolvers(page).getByRole('button', { name: 'Save', exact: true }).click();
+    await page.locator('.changebar', { hasText: 'Resolvers changed' }).waitFor();
+    await resolvers(other).getByRole('button', { name: 'Save', exact: true }).click();
+    await other.getByText('was “127.0.0.2:53”, is now “127.0.0.4:53”, yours “127.0.0.3:53”').waitFor();
+    await resolvers(other).getByRole('button', { name: 'Keep theirs' }).click();
+    expect(await resolvers(other).getByLabel('Addresses').inputValue()).toBe('127.0.0.4:53');
+  } finally {
+    await other.context().close();
   }
 });
 

@@ -402,7 +402,7 @@ export function sampleSites(now: number): SiteData[] {
     bare(
       site(now, 'harbour', 'Harbour office', {
         state: 'offline',
-        word: 'Offline: mail goes on, changes wait',
+        word: 'Not heard of since 2026-11-03 12:20 UTC',
         host: 'mail.harbour.example',
         lockedSince: now - 100 * minute,
         lastSeenAt: now - 100 * minute,

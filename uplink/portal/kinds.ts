@@ -69,11 +69,21 @@ export const kinds = {
     z.strictObject({ email: z.string(), role, domains: z.array(z.string()), secretHash: z.string(), by: id, createdAt: at, expiresAt: at }),
   ),
   invitationBySecret: kind(9, ['secretHash'], z.strictObject({ organisation: id, invitation: id })),
-  /** By the SHA-256 of the cookie. `strong`: a second factor was given. `reauthAt`: when the person last proved who they are. */
+  /** By the SHA-256 of the cookie. `strong`: a second factor was given. `auth`: how the person came in. `reauthAt`: when they last proved who they are. */
   session: kind(
     10,
     ['tokenHash'],
-    z.strictObject({ person: id, createdAt: at, seenAt: at, expiresAt: at, reauthAt: at, strong: z.boolean(), address: z.string(), agent: z.string() }),
+    z.strictObject({
+      person: id,
+      createdAt: at,
+      seenAt: at,
+      expiresAt: at,
+      reauthAt: at,
+      strong: z.boolean(),
+      auth: z.string().optional(),
+      address: z.string(),
+      agent: z.string(),
+    }),
   ),
   sessionOf: kind(11, ['person', 'tokenHash'], none),
   token: kind(

@@ -77,6 +77,26 @@ async function once<T>(path: string, { method = 'GET', body, ifMatch, quiet }: A
   };
 }
 
+/** What is wrong with the field at `path` of what was sent, wherever that is in the document: a sentence; undefined: nothing. */
+export function wrongAt(trouble: Trouble | undefined, path: string): string | undefined {
+  const found = trouble?.errors.find((error) => isAt(error.path, path));
+  return found && sentence(found.message);
+}
+/** Without the errors that the fields of a form show themselves; undefined: nothing is left to be said. */
+export function besides(trouble: Trouble | undefined, fields: readonly string[]): Trouble | undefined {
+  if (trouble === undefined || trouble.errors.length === 0) return trouble;
+  const errors = trouble.errors.filter(({ path }) => !fields.some((field) => isAt(path, field)));
+  return errors.length === 0 ? undefined : { ...trouble, errors };
+}
+/** `to` is at `aliases[3].to[0]` too. */
+const isAt = (path: string, field: string): boolean =>
+  path
+    .replace(/\[\d+\]$/, '')
+    .split('.')
+    .at(-1) === field;
+/** As it stands alone: portals and sites say what they say to programs too, without a capital and a full stop. */
+export const sentence = (words: string): string => (words === '' ? '' : `${words[0]?.toUpperCase()}${words.slice(1)}${/[.!?]["”]?$/.test(words) ? '' : '.'}`);
+
 /** Where changes of a site are told as they happen. */
 export const streamOf = (path: string): EventSource => new EventSource(`${root}${path}`);
 /** A path of the API with every part in its place. */

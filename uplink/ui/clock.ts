@@ -30,6 +30,8 @@ export function moment(at: number): string {
   return `${new Date(at).getFullYear() === new Date(now()).getFullYear() ? dayForm.format(at) : yearForm.format(at)} ${clockForm.format(at)}`;
 }
 export const clockOf = (at: number): string => clockForm.format(at);
+/** `14:02` of the last hours, else `3 Nov, 14:02`. */
+export const clockOrDay = (at: number): string => (now() - at < 20 * 3_600_000 ? clockOf(at) : text.time.onDay(dayForm.format(at), clockOf(at)));
 export const dayOf = (at: number): string => yearForm.format(at);
 export const weekdayOf = (at: number): string =>
   sameDay(at, now()) ? text.time.today : sameDay(at, now() - 86_400_000) ? text.time.yesterday : dayName.format(at);

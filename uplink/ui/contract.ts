@@ -26,7 +26,7 @@ export interface Problem {
   readonly detail?: string;
   readonly errors?: readonly { readonly path: string; readonly message: string }[];
   readonly wantedRev?: number;
-  readonly changed?: readonly { readonly path: string; readonly was: unknown; readonly now: unknown }[];
+  readonly changed?: readonly { readonly path: string; readonly was: unknown; readonly now: unknown; readonly by: string }[];
 }
 
 type OfOrg<Path extends string> = `GET /organisations/{org}${Path}`;

@@ -77,6 +77,12 @@ export const english = {
     hide: 'Hide',
     save: 'Save',
     done: 'Done',
+    conflict: (by: string) => (by === '' ? 'Changed meanwhile' : `Changed meanwhile by ${by}`),
+    conflictNext: 'What you typed has not been saved. Choose which to keep.',
+    conflictField: (was: string, now: string, yours: string) => `was ${was}, is now ${now}, yours ${yours}`,
+    conflictMine: 'Save mine',
+    conflictTheirs: 'Keep theirs',
+    nothing: 'empty',
     passwordHint: 'At least 12 characters. Four random words are better than one odd one.',
   },
   copy: { verb: 'Copy', done: 'Copied', label: (what: string) => `Copy ${what}` },
@@ -94,6 +100,7 @@ export const english = {
   confirm: { type: (word: string) => `To go on, type ${word}`, keep: 'Keep it' },
   trouble: {
     retry: 'Try again',
+    wrong: 'Please correct this',
     changed: (was: string, now: string) => (was === '' ? `is now ${now}` : now === '' ? `was ${was}, and is gone` : `was ${was}, is now ${now}`),
     unreachable: 'The portal does not answer',
     unreachableNext: 'The network is down, or the portal is starting again. Your sites deliver mail without it. Try again in a moment.',
@@ -103,6 +110,7 @@ export const english = {
   missing: {
     page: 'There is no such page',
     pageNext: 'The address may be mistyped. Press Ctrl K or ⌘K to find what you look for.',
+    pageOutside: 'The address may be mistyped, or belong to an organisation that you are not in.',
     site: 'There is no such site',
     siteNext: 'It may have been removed, or it belongs to another organisation.',
     right: 'Your role does not show this',
@@ -170,9 +178,10 @@ export const english = {
     becomes: 'becomes',
     seen: (ago: string) => `last seen ${ago}`,
     noSnapshot: 'no snapshot',
-    neverProven: 'not yet',
+    neverProven: 'not proven yet',
     queueEmpty: 'empty',
     queueOf: (n: string, age: string) => `${n}, oldest ${age}`,
+    noDomain: (name: string) => `${name} has no domain yet: add one, and it takes mail.`,
     allWell: (n: number) => (n === 0 ? 'Waiting for the first machine.' : n === 1 ? 'Your site is well.' : `All ${n} sites are well.`),
     needy: (n: number, all: number, name: string, why: string) =>
       n === 1 ? `${name} needs a look: ${why}` : `${n} of ${all} sites need a look. ${name}: ${why}`,
@@ -186,6 +195,7 @@ export const english = {
   fields,
   overview: {
     nothing: 'Nothing needs you.',
+    addDomain: 'Add a domain',
     live: 'live',
     asOf: (moment: string) => `as of ${moment}`,
     runs: 'What runs',
@@ -232,9 +242,12 @@ export const english = {
     dismiss: 'Hide this',
   },
   locked: {
-    title: (since: string, rev: number) => `Locked since ${since}, running rev ${rev}.`,
-    next: (rev: number) => `Mail goes on as usual; your edit will be sent as rev ${rev} when the site is back.`,
-    waiting: (rev: number) => `Mail goes on as usual; rev ${rev} waits here and will be sent when the site is back.`,
+    word: (since: string) => `Not heard of since ${since}`,
+    title: (since: string, rev: number) => `Not heard of since ${since}, then running rev ${rev}.`,
+    unsure:
+      'If only its connection to this portal is gone, its mail goes on; if the machine is down, it does not. Look whether the machine runs, and what “mailsite status” says on it. One that was taken elsewhere with “mailsite rehome” does not come back here.',
+    next: (rev: number) => `Your edit will be sent as rev ${rev} when the site is back.`,
+    waiting: (rev: number) => `Meanwhile rev ${rev} waits here and will be sent when the site is back.`,
   },
   standing: {
     superseded: {
@@ -322,7 +335,8 @@ export const english = {
     off: 'Off',
     noQuota: 'no limit',
     quota: 'Limit',
-    quotaHint: 'Left empty, it may grow as the disk does.',
+    quotaHint: 'Such as 5 GB, 500 MB or 1.5 GiB. Left empty, it may grow as the disk does.',
+    quotaWrong: 'Write a size such as 5 GB, 500 MB or 1.5 GiB, or leave it empty for no limit.',
     password: 'Password',
     generate: 'Make a strong one',
     give: 'I choose one',
@@ -331,7 +345,8 @@ export const english = {
     readyMade: 'This is its password. It is shown once and kept nowhere: pass it on now.',
     readyGiven: 'It can be used with the password that you chose, as soon as the site has applied it.',
     howTo: 'Setting up a program',
-    howToText: 'Server: the host name of the site. IMAP on port 993 and mail submission on port 465, both with TLS; the login is the whole address.',
+    howToText: (host: string) =>
+      `Server: ${host === '' ? 'the host name of the site, under Settings' : host}. IMAP on port 993 and mail submission on port 465, both with TLS; the login is the whole address.`,
     details: 'Details',
     enabledLabel: 'May sign in and send',
     enabledHint: 'Off, its mail still arrives and is kept; nobody can read or send.',
@@ -473,7 +488,7 @@ export const english = {
   snapshots: {
     lead: 'Whole states of the site, kept elsewhere, from which another machine can go on.',
     proven: (taken: string, proven: string) => `The newest was taken ${taken}. A restore was proven ${proven}.`,
-    unproven: (taken: string) => `The newest was taken ${taken}. No restore has been proven yet.`,
+    unproven: (taken: string) => `The newest was taken ${taken}. No restore has been proven yet: launching another machine from one proves it.`,
     take: 'Take one now',
     empty: 'No snapshot yet',
     emptyText: 'The site parks one by itself soon after it has joined. Until then a lost disk is lost mail.',

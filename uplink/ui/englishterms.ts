@@ -7,7 +7,8 @@ export const terms = {
   },
   proven: {
     name: 'Restore proven',
-    meaning: 'When a snapshot was last restored for trial and compared with the site, octet by octet. A backup that was never restored is a hope.',
+    meaning:
+      'When another machine last took over from a snapshot: it restores it, compares it with what the snapshot says of itself, and only then serves. “Not proven yet” is no fault: nothing was launched so far, and launching proves it before it counts.',
   },
   queue: {
     name: 'Queue',

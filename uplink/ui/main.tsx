@@ -1,13 +1,16 @@
 // The start of the web UI: who is here, then the screen of the address. Screens come in pieces, each when it is first shown.
 
 import './style/layers.css';
+// in the first file: one of their own would cost more than they hold
+import './draft.ts';
+import './idn.ts';
 import { CSPProvider } from '@base-ui/react/csp-provider';
 import { lazy, type ReactNode, Suspense, useCallback, useEffect, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { ask, onSignedOut } from './api.ts';
 import type { Session } from './contract.ts';
 import { text } from './language.ts';
-import { Button } from './parts/button.tsx';
+import { Button, LinkButton } from './parts/button.tsx';
 import { EntryBox } from './parts/entry.tsx';
 import { Loading, TroubleNotice } from './parts/page.tsx';
 import { forgetAll } from './resource.ts';
@@ -77,6 +80,7 @@ interface InsideProps {
   readonly onSignOut: () => void;
 }
 function Inside({ session, onSignOut }: InsideProps): ReactNode {
+  const { path } = useWhere();
   const home = session.organisations[0];
   if (home === undefined) return <Nowhere onSignOut={onSignOut} />;
   return (
@@ -85,7 +89,7 @@ function Inside({ session, onSignOut }: InsideProps): ReactNode {
         { pattern: '/device', screen: () => <Device session={session} /> },
         { pattern: '/o/:org/*', screen: () => <InOrganisation session={session} onSignOut={onSignOut} /> },
       ]}
-      otherwise={<Redirect to={screenOf(home.id)} />}
+      otherwise={path === '/' || path === '/signin' ? <Redirect to={screenOf(home.id)} /> : <NotHere home={screenOf(home.id)} />}
     />
   );
 }
@@ -100,7 +104,7 @@ const screens: readonly Route[] = [
 function InOrganisation({ session, onSignOut }: InsideProps): ReactNode {
   const org = useParam('org');
   const member = session.organisations.find((o) => o.id === org);
-  if (member === undefined) return <Redirect to="/" />;
+  if (member === undefined) return <NotHere home="/" />;
   return (
     <Visiting value={{ session, member }}>
       <Shell onSignOut={onSignOut}>
@@ -109,6 +113,15 @@ function InOrganisation({ session, onSignOut }: InsideProps): ReactNode {
         </Suspense>
       </Shell>
     </Visiting>
+  );
+}
+function NotHere({ home }: { readonly home: string }): ReactNode {
+  return (
+    <EntryBox title={text.missing.page} lead={text.missing.pageOutside}>
+      <div className="actions">
+        <LinkButton to={home}>{text.missing.sites}</LinkButton>
+      </div>
+    </EntryBox>
   );
 }
 function Nowhere({ onSignOut }: { readonly onSignOut: () => void }): ReactNode {

@@ -43,7 +43,12 @@ async function load(path: string): Promise<void> {
   entry.busy = true;
   const { value, trouble, etag }: Outcome<unknown> = await fetched(path);
   entry.busy = false;
-  set(entry, { value: trouble === undefined ? value : entry.state.value, trouble, loading: false, etag: etag ?? undefined });
+  set(entry, {
+    value: trouble === undefined ? value : entry.state.value,
+    trouble,
+    loading: false,
+    etag: trouble === undefined ? (etag ?? undefined) : entry.state.etag,
+  });
   if (!entry.again) return;
   entry.again = false;
   await load(path);

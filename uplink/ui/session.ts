@@ -73,7 +73,7 @@ export function useEdit(): (asked: {
   readonly method: string;
   readonly body?: unknown;
   readonly what: string;
-  readonly ifMatch?: string;
+  readonly ifMatch?: string | undefined;
 }) => Promise<Trouble | undefined> {
   const { member } = useVisitor();
   const { site } = useSite();

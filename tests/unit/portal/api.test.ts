@@ -28,6 +28,11 @@ test('the OpenAPI document names each route once, with its shapes', async () => 
   expect(named.sort()).toEqual(routes.map(keyOf).sort());
   const operations = Object.values(body.paths as Record<string, Record<string, { operationId: string }>>).flatMap((methods) => Object.values(methods));
   expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(routes.length);
+  const launch = body.paths['/organisations/{org}/sites/{site}/snapshots/{name}/launch'].post;
+  expect(launch).toMatchObject({
+    security: [{ session: [] }],
+    description: expect.stringContaining('a token, whatever its role, gets 403: sign in as a person'),
+  });
   const made = body.paths['/organisations/{org}/sites'].post;
   expect(made.requestBody.content['application/json'].schema).toMatchObject({ required: ['name'], additionalProperties: false });
   expect(made.responses['201'].content['application/json'].schema.properties.site.properties.state.enum).toContain('waiting');
@@ -126,6 +131,8 @@ test('what a site says now is asked of it, and of one that is away its last repo
       if (row !== undefined) tx.put('site', [org, body.site.id], { ...row, ...change });
     });
   expect((await client.get(`${site}/queue`)).status).toBe(409);
+  await put({ state: 'active', online: true, since: here.world.time, seenAt: here.world.time, reported: '{}' });
+  expect((await client.get(site)).body).toMatchObject({ state: 'online', word: 'No domain yet' }); // not: all well
   const reported = JSON.stringify({
     version: '1.2.3',
     host: 'mail.example.org',
@@ -165,7 +172,7 @@ test('what a site says now is asked of it, and of one that is away its last repo
   expect((await client.get(`${site}/commands`)).body.items).toMatchObject([{ state: 'failed', value: 'there is no such message' }]);
   end();
   here.world.time += 91_000; // the session of the uplink has not said for so long that it lives
-  expect((await client.get(site)).body).toMatchObject({ state: 'offline', word: 'Offline: mail goes on, changes wait' });
+  expect((await client.get(site)).body).toMatchObject({ state: 'offline', word: expect.stringMatching(/^Not heard of since \d{4}-\d\d-\d\d \d\d:\d\d UTC$/) });
   expect((await client.get(site)).body.lockedSince).toBe(here.world.time - 91_000);
   expect((await client.get(`${site}/overview`)).body).toMatchObject({ live: false, facts: { version: '1.2.3' } });
   expect(await client.get(`${site}/queue`)).toMatchObject({ status: 503, body: { type: 'urn:mailsite:problem:site-offline' } });

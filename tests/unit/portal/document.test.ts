@@ -81,14 +81,19 @@ test('D2: whoever saw an older rev is told which fields changed, and overwrites 
   expect(stale.body).toMatchObject({
     wantedRev: 4,
     changed: [
-      { path: 'accounts/ann@example.org/name', was: 'Ann', now: 'Anna' },
+      { path: 'accounts/ann@example.org/name', was: 'Ann', now: 'Anna', by: 'olga@example.org' },
       { path: 'accounts/ann@example.org/password', was: '(hidden)', now: '(hidden)' },
     ],
   });
   expect(stale.body.detail).toContain('accounts/ann@example.org/name');
   expect((await owner.put(`${site}/accounts/ann@example.org`, { name: 'A' }, { headers: { 'If-Match': '"3"' } })).status).toBe(412);
   expect((await owner.put(`${site}/accounts/ann@example.org`, { name: 'A' }, { headers: { 'If-Match': '"4"' } })).status).toBe(200);
-  expect((await owner.get(`${site}/accounts/ann@example.org`)).body.name).toBe('A');
+  const one = await owner.get(`${site}/accounts/ann@example.org`);
+  expect(one.body.name).toBe('A');
+  await owner.post(`${site}/aliases`, { address: 'info@example.org', to: ['ann@example.org'] });
+  expect(
+    [one, await owner.get(`${site}/aliases/info@example.org`), await owner.get(`${site}/domains/example.org`)].map(({ headers }) => headers.get('etag')),
+  ).toEqual(['"5"', '"6"', '"6"']);
 });
 
 test('D3: no password leaves the portal, and one that reads as empty stays as it is', async () => {
@@ -122,6 +127,13 @@ test('D3: no password leaves the portal, and one that reads as empty stays as it
   expect((await owner.put(`${site}/document`, { document: moved }, { headers: { 'If-Match': '"4"' } })).body.errors).toEqual([
     { path: 'outbound.relays[0].password', message: 'is required with a user' },
   ]);
+});
+
+test('D4: a body that has none of its forms is told what it lacks', async () => {
+  await first();
+  const at = `${site}/accounts/ann@example.org/password`;
+  expect((await owner.post(at, {})).body.errors).toEqual([{ path: 'body', message: 'needs password, or generate' }]);
+  expect((await owner.post(at, { generate: false })).body.errors[0].message).not.toContain('Invalid');
 });
 
 test('D3: what is given in clear is hashed, what is generated is shown once', async () => {

@@ -95,7 +95,7 @@ export async function house(url?: string): Promise<House> {
         tx.put('organisation', [org], { name, createdAt: world.now() });
         addPerson(tx, person, `${name}@example.org`, name, '', world.now());
         addMember(tx, org, person, 'owner', [], world.now());
-        visitor.cookie = await openSession(tx, world, person, { address: '127.0.0.1', agent: 'test' }, false);
+        visitor.cookie = await openSession(tx, world, person, { address: '127.0.0.1', agent: 'test' }, { auth: 'password', strong: false });
       });
       return { client: visitor, org, person };
     },

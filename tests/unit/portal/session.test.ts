@@ -324,8 +324,17 @@ describe('A4: a way in from the machine', () => {
     expect(await signInLink(here.portal, 'nobody@example.org')).toBeNull();
     const secret = (await signInLink(here.portal, 'Olga@Example.org'))?.split('#')[1];
     expect((await here.browser().post('/session/link', { secret, password: 'short' })).status).toBe(422);
-    const entered = await here.browser().post('/session/link', { secret, password: 'another one of mine' });
-    expect(entered).toMatchObject({ status: 200, body: { person: { totp: false } } });
+    const visitor = here.browser();
+    const entered = await visitor.post('/session/link', { secret, password: 'another one of mine' });
+    expect(entered).toMatchObject({ status: 200, body: { person: { totp: false }, strong: false } });
+    const authOf = async () => {
+      await visitor.post(`/organisations/${org}/sites`, { name: 'Berlin' });
+      const rows: { action: string; auth: string }[] = (await visitor.get(`/organisations/${org}/audit`)).body.items;
+      return rows.find(({ action }) => action.startsWith('site.'))?.auth;
+    };
+    expect(await authOf()).toBe('session by link'); // neither a password nor a second factor was given
+    await visitor.put('/session', { password: 'another one of mine' });
+    expect(await authOf()).toBe('session by link, then password');
     expect((await here.browser().post('/session/link', { secret })).status).toBe(401);
     expect((await owner.get('/session')).status).toBe(401);
     expect((await here.browser().post('/session', { ...olga, password: 'another one of mine' })).status).toBe(200);

@@ -131,7 +131,7 @@ async function organisation({ portal, world, write, browser, program }: House, s
       addMember(tx, org, id, role, role === 'domain admin' ? [`${side}.example`] : [], now);
       await endSessions(tx, id, null);
       const visitor = browser();
-      visitor.cookie = await openSession(tx, world, id, { address: '127.0.0.1', agent: 'test' }, false);
+      visitor.cookie = await openSession(tx, world, id, { address: '127.0.0.1', agent: 'test' }, { auth: 'password', strong: false });
       clients.set(`person ${role} ${side}`, visitor);
       const text = newToken(world);
       const own = role === 'read-only' ? token : newId(world);

@@ -105,11 +105,29 @@ function checkedDocument(draft: object): Document {
 /** RFC 9110 §13.1.1: what the caller saw is not what is there. */
 async function stale(reads: Reads, site: string, seen: number, wantedRev: number, now: Document): Promise<Problem> {
   const then = await documentOf(reads, site, seen);
-  const changed = then === undefined ? [] : differences(then, now);
+  const changed = then === undefined ? [] : await signed(reads, site, wantedRev, now, seen, differences(then, now));
   const fields = changed.slice(0, 5).map(({ path }) => path);
   const detail = `You saw rev ${seen}; it is rev ${wantedRev} now${fields.length > 0 ? ` (${fields.join(', ')}${changed.length > 5 ? ' …' : ''})` : ''}. Look at what changed, then send it with If-Match: "${wantedRev}".`;
   return new Problem(412, 'stale', 'Changed meanwhile', detail, { more: { wantedRev, changed }, headers: { ETag: `"${wantedRev}"` } });
 }
+
+/** `changed` with who made each: the last to touch it. Asks a few revs, not all: empty where it was longer ago. */
+async function signed(reads: Reads, site: string, newest: number, now: Document, seen: number, changed: readonly Difference[]): Promise<Signed[]> {
+  const by = new Map<string, string>();
+  let after = now;
+  for (let rev = newest; rev > Math.max(seen, newest - ASKED_REVS) && by.size < changed.length; rev--) {
+    const before = await documentOf(reads, site, rev - 1);
+    const row = await reads.get('desired', site, ordered(rev));
+    if (before === undefined || row === undefined) break;
+    const touched = differences(before, after).map(({ path }) => path);
+    for (const { path } of changed) if (!by.has(path) && touched.some((one) => within(one, path) || within(path, one))) by.set(path, row.by);
+    after = before;
+  }
+  return changed.map((row) => ({ ...row, by: by.get(row.path) ?? '' }));
+}
+const ASKED_REVS = 10;
+const within = (path: string, whole: string): boolean => path === whole || path.startsWith(`${whole}/`);
+type Signed = Difference & { readonly by: string };
 
 export interface Difference {
   /** `accounts/alice@example.org/quotaBytes`. */

@@ -38,7 +38,7 @@ const actorId = (actor: Actor): string => (actor.kind === 'person' ? `p:${actor.
 /** For histories. */
 const actorName = (actor: Actor | null): string => (actor === null ? '' : actor.kind === 'person' ? actor.person.email : `token ${actor.token.row.name}`);
 const authOf = (actor: Actor | null): string =>
-  actor === null ? '' : actor.kind === 'token' ? 'token' : actor.session.row.strong ? 'session, two factors' : 'session';
+  actor === null ? '' : actor.kind === 'token' ? 'token' : actor.session.row.auth === undefined ? 'session' : `session by ${actor.session.row.auth}`;
 
 export function once(context: Context): Once {
   const { portal, route, actor, key } = context;

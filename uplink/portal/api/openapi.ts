@@ -23,7 +23,10 @@ const problem = {
     wantedRev: { type: 'integer', description: 'with 412: the newest rev' },
     changed: {
       type: 'array',
-      items: { type: 'object', properties: { path: { type: 'string' }, was: {}, now: {} } },
+      items: {
+        type: 'object',
+        properties: { path: { type: 'string' }, was: {}, now: {}, by: { type: 'string', description: 'who changed it; empty: nobody knows any more' } },
+      },
       description: 'with 412: what changed since the rev of If-Match',
     },
   },
@@ -56,9 +59,10 @@ export function openApiDocument(url: string, routes: readonly Route[]): Schema {
   };
 }
 
+const noToken = '; a token, whatever its role, gets 403: sign in as a person';
 function operationOf(route: Route): Schema {
   const { about, who, people, answer, raw, body } = route;
-  const may = who === 'anyone' ? 'Anyone.' : who === 'person' ? 'Whoever is signed in.' : `${who.join(', ')}${people ? '; not by a token' : ''}.`;
+  const may = who === 'anyone' ? 'Anyone.' : who === 'person' ? `Whoever is signed in${noToken}.` : `${who.join(', ')}${people ? noToken : ''}.`;
   const status = String(statusOf(route));
   const content = raw !== undefined ? { [raw]: {} } : answer.type === 'void' ? null : { 'application/json': { schema: schemaOf(answer, 'output') } };
   const hasBody = route.method !== 'GET' && route.method !== 'DELETE' && !(body.type === 'object' && Object.keys((body as z.ZodObject).shape).length === 0);

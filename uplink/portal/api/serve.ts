@@ -149,7 +149,16 @@ function fieldErrors(issue: z.core.$ZodIssue, where: string): FieldError[] {
     [where, ...issue.path, ...more].map((p, i) => (typeof p === 'number' ? `[${p}]` : i === 0 ? String(p) : `.${String(p)}`)).join('');
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ path: path([key]), message: 'is not known here' }));
   if (issue.code === 'invalid_type' && issue.input === undefined) return [{ path: path([]), message: 'is required' }];
+  if (issue.code === 'invalid_union') return [{ path: path([]), message: choiceOf(issue.errors) }];
   return [{ path: path([]), message: issue.message }];
+}
+
+/** What is missing of each of the forms that a body may have: `needs password, or generate`. */
+function choiceOf(forms: readonly (readonly z.core.$ZodIssue[])[]): string {
+  const lacking = forms.map((issues) => issues.filter(({ input, path }) => input === undefined && path.length > 0).map(({ path }) => path.join('.')));
+  return lacking.every((names) => names.length > 0)
+    ? `needs ${lacking.map((names) => names.join(' and ')).join(', or ')}`
+    : 'has none of the forms that are taken here';
 }
 
 /** `"41"` or `*`. */

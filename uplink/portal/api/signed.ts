@@ -5,7 +5,7 @@ import { limits } from '../../../actors/limits.ts';
 import type { attempt } from '../identity/attempts.ts';
 import { organisationsOf, type Person } from '../identity/person.ts';
 import { isPassword } from '../identity/password.ts';
-import { endSession, findSession, openSession } from '../identity/session.ts';
+import { type Came, endSession, findSession, openSession } from '../identity/session.ts';
 import { recoveryHash, totpStep } from '../identity/totp.ts';
 import type { Portal } from '../process.ts';
 import type { Transaction } from '../records.ts';
@@ -46,9 +46,9 @@ export function secondFactor(person: Person, code: string, now: number): Person 
 }
 
 /** A new session in the place of the one that the request came with. Returns its secret. */
-export async function signIn(call: Call, tx: Transaction, person: string, strong: boolean): Promise<string> {
+export async function signIn(call: Call, tx: Transaction, person: string, came: Came): Promise<string> {
   if (call.actor?.kind === 'person') endSession(tx, call.actor.id, call.actor.session.id);
-  return openSession(tx, call.portal.world, person, call.from, strong);
+  return openSession(tx, call.portal.world, person, call.from, came);
 }
 
 /** The answer that makes the browser keep `secret`. */

@@ -50,7 +50,7 @@ export async function siteAnswer({ records, world }: Portal, id: string, site: S
     id,
     name: site.name,
     state,
-    word: wordOf(site, state, { ...reported, certificateDays }, now),
+    word: wordOf(site, state, { ...reported, certificateDays, domains: document?.domains.length ?? null }, now),
     wantedRev: site.wantedRev,
     runningRev: site.appliedRev,
     status: site.appliedStatus,
@@ -85,14 +85,17 @@ interface Seen {
   readonly damage: number;
   readonly queue: { readonly oldestAt: number | null };
   readonly certificateDays: number | null;
+  /** Null: it has no document of this portal. */
+  readonly domains: number | null;
 }
 
-function wordOf(site: Site, state: SiteAnswer['state'], { damage, queue, certificateDays }: Seen, now: number): string {
+function wordOf(site: Site, state: SiteAnswer['state'], { damage, queue, certificateDays, domains }: Seen, now: number): string {
   if (state === 'waiting') return 'Waiting for its machine';
   if (state === 'quarantined') return 'Two machines say they are this site';
   if (state === 'superseded') return 'Another machine took its place';
   if (state === 'decommissioned') return 'Decommissioned';
-  if (state === 'offline') return wasHere(site) ? 'Offline: mail goes on, changes wait' : 'Joined, not connected yet';
+  // whether the machine or only its connection is gone cannot be known from here
+  if (state === 'offline') return wasHere(site) ? `Not heard of since ${minuteOf(site.seenAt ?? site.since ?? now)}` : 'Joined, not connected yet';
   if (becauseOf(site) !== '') return `Rev ${site.wantedRev} was not taken`;
   if (damage > 0) return 'Damaged data';
   if (site.wantedRev > site.appliedRev) return `Taking over rev ${site.wantedRev}`;
@@ -100,5 +103,7 @@ function wordOf(site: Site, state: SiteAnswer['state'], { damage, queue, certifi
     return site.appliedHash === '' ? 'Runs what was put in force by hand' : `Runs another document than rev ${site.wantedRev}`;
   if (certificateDays !== null && certificateDays < 7)
     return certificateDays < 0 ? 'The certificate has ended' : `The certificate ends in ${certificateDays} days`;
+  if ((domains ?? 0) === 0 && site.appliedHash === site.wantedHash) return 'No domain yet';
   return queue.oldestAt !== null && queue.oldestAt + limits.queueWarnMs < now ? 'Mail waits for hours' : 'All well';
 }
+const minuteOf = (at: number): string => `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;

@@ -21,10 +21,19 @@ export interface Origin {
   readonly agent: string;
 }
 
+/** `auth`: by what, for the audit log. `strong`: with a second factor, or by what is two in one. */
+export interface Came {
+  readonly auth: 'password' | 'password and code' | 'passkey' | 'link' | 'setup link' | 'invitation';
+  readonly strong: boolean;
+}
+/** Who came in by `auth` has proved themselves by `proof` since. */
+export const provedSince = (auth: string | undefined, proof: string): string =>
+  auth === undefined || auth === proof || auth.endsWith(`, then ${proof}`) ? (auth ?? proof) : `${auth}, then ${proof}`;
+
 const lives = (row: Row, now: number): boolean => row.expiresAt > now && row.seenAt + limits.sessionIdleMs > now;
 
 /** Starts one and returns its secret. The oldest makes room, when there are too many. */
-export async function openSession(tx: Transaction, world: World, person: string, from: Origin, strong: boolean): Promise<string> {
+export async function openSession(tx: Transaction, world: World, person: string, from: Origin, came: Came): Promise<string> {
   const now = world.now();
   const mine = await sessionsOf(tx, person);
   const excess = mine.sort((a, b) => a.row.seenAt - b.row.seenAt).slice(0, Math.max(0, mine.length + 1 - limits.sessionsPerPerson));
@@ -35,7 +44,7 @@ export async function openSession(tx: Transaction, world: World, person: string,
     seenAt: now,
     expiresAt: now + limits.sessionMs,
     reauthAt: now,
-    strong,
+    ...came,
     address: from.address,
     agent: from.agent.slice(0, 200),
   });

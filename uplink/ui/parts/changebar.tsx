@@ -4,7 +4,7 @@
 import { type ReactNode, useEffect, useState } from 'react';
 import { ask } from '../api.ts';
 import { type Change, untrack, useChange } from '../change.ts';
-import { after, clockOf, now } from '../clock.ts';
+import { after, clockOrDay, now } from '../clock.ts';
 import type { Edited, Overview, Site } from '../contract.ts';
 import { text } from '../language.ts';
 import { useEdit, useMay, useSite } from '../session.ts';
@@ -112,11 +112,9 @@ export function LockedNotice({ site }: { readonly site: Site }): ReactNode {
     <div className="locked" role="status">
       <Icon name="lock" />
       <p>
-        <strong>{text.locked.title(clockOrDay(site.lockedSince), site.runningRev)}</strong>{' '}
+        <strong>{text.locked.title(clockOrDay(site.lockedSince), site.runningRev)}</strong> {text.locked.unsure}{' '}
         {waiting ? text.locked.waiting(site.wantedRev) : text.locked.next(site.wantedRev + 1)}
       </p>
     </div>
   );
 }
-const clockOrDay = (at: number): string =>
-  now() - at < 20 * 3_600_000 ? clockOf(at) : text.time.onDay(new Intl.DateTimeFormat(text.locale, { day: 'numeric', month: 'short' }).format(at), clockOf(at));

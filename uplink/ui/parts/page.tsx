@@ -2,7 +2,7 @@
 // content: while it comes, when there is none, when it failed.
 
 import type { ReactNode } from 'react';
-import type { Trouble } from '../api.ts';
+import { sentence, type Trouble } from '../api.ts';
 import { text } from '../language.ts';
 import { Link, useTitle } from '../router.tsx';
 import { Button } from './button.tsx';
@@ -108,9 +108,10 @@ export function Notice({ tone, title, children, icon = signs[tone], action }: No
 /** A cause and a next step. */
 export function TroubleNotice({ trouble, onRetry }: { readonly trouble: Trouble | undefined; readonly onRetry?: () => void }): ReactNode {
   if (trouble === undefined) return null;
+  const listed = trouble.errors.length > 0 && /: see errors/.test(trouble.detail); // then each says what to do
   return (
-    <Notice tone="bad" title={trouble.title} action={onRetry && <Button onPress={onRetry}>{text.trouble.retry}</Button>}>
-      {trouble.detail}
+    <Notice tone="bad" title={listed ? text.trouble.wrong : trouble.title} action={onRetry && <Button onPress={onRetry}>{text.trouble.retry}</Button>}>
+      {!listed && trouble.detail}
       {trouble.problem?.changed !== undefined && (
         <ul>
           {trouble.problem.changed.slice(0, 8).map(({ path, was, now }) => (
@@ -124,7 +125,8 @@ export function TroubleNotice({ trouble, onRetry }: { readonly trouble: Trouble 
         <ul>
           {trouble.errors.map((error) => (
             <li key={error.path + error.message}>
-              {error.path !== '' && <code>{error.path}</code>} {error.message}
+              {error.path !== '' && error.path !== 'body' && <code>{error.path}</code>}{' '}
+              {error.path === '' || error.path === 'body' ? sentence(error.message) : error.message}
             </li>
           ))}
         </ul>

@@ -1,9 +1,11 @@
 // One mailbox: who it belongs to, its limit, on or off, a new password, and its end. A helpdesk sees it and gives passwords.
 
 import { type ReactNode, useState } from 'react';
-import { ask } from '../api.ts';
+import { ask, wrongAt } from '../api.ts';
 import { track } from '../change.ts';
 import type { Account, AnswerOf } from '../contract.ts';
+import { useDraft } from '../draft.ts';
+import { addressText } from '../idn.ts';
 import { text } from '../language.ts';
 import { Button, LinkButton } from '../parts/button.tsx';
 import { Confirm } from '../parts/confirm.tsx';
@@ -11,11 +13,12 @@ import { CopyLine } from '../parts/copy.tsx';
 import { SwitchField, TextField } from '../parts/field.tsx';
 import { Form } from '../parts/form.tsx';
 import { Await, Facts, Page, Section, TroubleNotice } from '../parts/page.tsx';
+import { quotaOf, quotaText } from '../quota.ts';
 import { refresh, useResource } from '../resource.ts';
 import { mayDomain } from '../rights.ts';
 import { go, useParam } from '../router.tsx';
 import { useEdit, useMay, useSite, useVisitor, useWork } from '../session.ts';
-import { gigabytesOf, limitOf, quotaOf } from './accounts.tsx';
+import { limitOf, QuotaField } from './accounts.tsx';
 
 export function AccountScreen(): ReactNode {
   const address = useParam('address');
@@ -26,7 +29,7 @@ export function AccountScreen(): ReactNode {
   const own = mayDomain(member, address.slice(address.lastIndexOf('@') + 1));
   return (
     <Page
-      title={address}
+      title={addressText(address)}
       lead={account.value?.name}
       back={{ to: screen('accounts'), label: text.nav.site.accounts }}
       actions={
@@ -41,7 +44,7 @@ export function AccountScreen(): ReactNode {
       <Await of={account}>
         {(found) => (
           <>
-            {own && allowed('accounts.edit') ? <Details key={JSON.stringify(found)} account={found} /> : <DetailsShown account={found} />}
+            {own && allowed('accounts.edit') ? <Details account={found} etag={account.etag} /> : <DetailsShown account={found} />}
             {own && allowed('accounts.password') && <NewPassword account={found} />}
             {own && allowed('accounts.edit') && <Removal account={found} />}
           </>
@@ -65,32 +68,48 @@ function DetailsShown({ account }: { readonly account: Account }): ReactNode {
   );
 }
 
-function Details({ account }: { readonly account: Account }): ReactNode {
+interface Fields {
+  readonly name: string;
+  readonly quota: string;
+}
+const fieldsOf = ({ name, quotaBytes }: Account): Fields => ({ name, quota: quotaText(quotaBytes) });
+
+function Details({ account, etag }: { readonly account: Account; readonly etag: string | undefined }): ReactNode {
   const { api } = useSite();
   const edit = useEdit();
-  const [name, setName] = useState(account.name);
-  const [quota, setQuota] = useState(gigabytesOf(account.quotaBytes));
-  const put = (change: Partial<Account>, what: string): ReturnType<typeof edit> => {
-    const { name, quotaBytes, enabled } = { ...account, ...change };
-    return edit({ path: api('accounts', account.address), method: 'PUT', body: { name, quotaBytes, enabled }, what });
-  };
-  const save = useWork(() => put({ name: name.trim(), quotaBytes: quotaOf(quota) }, text.accounts.changed(account.address)));
+  const path = api('accounts', account.address);
+  const put = (body: Partial<Account>, what: string, ifMatch?: string): ReturnType<typeof edit> => edit({ path, method: 'PUT', body, what, ifMatch });
+  const draft = useDraft<Account, Fields>({ path, about: `accounts/${account.address}`, read: fieldsOf }, { value: account, etag });
+  const { name, quota } = draft.value;
+  const octets = quotaOf(quota);
+  const save = useWork(async () => {
+    const { typed } = draft;
+    // a limit that nobody touched is not sent: it stays as it is, to the octet
+    const limit = typed.quota === undefined || octets === undefined ? {} : { quotaBytes: octets };
+    const body = { ...(typed.name !== undefined && { name: name.trim() }), ...limit };
+    return draft.save(({ etag }) => put(body, text.accounts.changed(account.address), etag));
+  });
   const flip = useWork((enabled: boolean) => put({ enabled }, enabled ? text.accounts.enabled(account.address) : text.accounts.disabled(account.address)));
-  const same = name.trim() === account.name && quotaOf(quota) === account.quotaBytes;
+  const same = name.trim() === account.name && octets === account.quotaBytes && draft.conflict === null;
   return (
     <Section title={text.accounts.details}>
-      <Form work={save} verb={text.form.save} disabled={same}>
-        <TextField label={text.accounts.name} value={name} onValue={setName} maxLength={200} autoComplete="off" />
+      <Form
+        work={save}
+        verb={text.form.save}
+        disabled={same || octets === undefined}
+        conflict={draft.conflict}
+        fields={['name', 'quotaBytes']}
+        names={{ name: text.accounts.name, quota: text.accounts.quota }}
+      >
         <TextField
-          label={text.accounts.quota}
-          term="quota"
-          hint={text.accounts.quotaHint}
-          value={quota}
-          onValue={setQuota}
-          inputMode="decimal"
-          suffix="GB"
-          optional
+          label={text.accounts.name}
+          value={name}
+          onValue={(value) => draft.type({ name: value })}
+          error={wrongAt(save.trouble, 'name')}
+          maxLength={100}
+          autoComplete="off"
         />
+        <QuotaField value={quota} onValue={(value) => draft.type({ quota: value })} error={wrongAt(save.trouble, 'quotaBytes')} />
       </Form>
       <SwitchField
         label={text.accounts.enabledLabel}

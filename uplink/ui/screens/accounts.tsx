@@ -1,9 +1,11 @@
 // The mailboxes of a site: who has one, how full it is, and a new one.
 
 import { type ReactNode, useMemo, useState } from 'react';
+import { wrongAt } from '../api.ts';
 import { strongPassword } from '../chance.ts';
 import { count, size } from '../clock.ts';
 import type { Account, Domain } from '../contract.ts';
+import { addressText, domainText } from '../idn.ts';
 import { text } from '../language.ts';
 import { LinkButton } from '../parts/button.tsx';
 import { CopyLine } from '../parts/copy.tsx';
@@ -13,6 +15,7 @@ import { Form } from '../parts/form.tsx';
 import { Await, Empty, Notice, Page } from '../parts/page.tsx';
 import { State } from '../parts/state.tsx';
 import { Table } from '../parts/table.tsx';
+import { quotaOf } from '../quota.ts';
 import { useList } from '../resource.ts';
 import { mayDomain } from '../rights.ts';
 import { useEdit, useMay, useSite, useVisitor, useWork } from '../session.ts';
@@ -72,7 +75,7 @@ function AccountTable({ rows }: { readonly rows: readonly Account[] }): ReactNod
           wide: true,
           cell: (account) => (
             <span className="twoline">
-              <span className="strong">{account.address}</span>
+              <span className="strong">{addressText(account.address)}</span>
               <span className="faint">{account.name}</span>
             </span>
           ),
@@ -94,9 +97,29 @@ function AccountTable({ rows }: { readonly rows: readonly Account[] }): ReactNod
 /** How much a mailbox may hold, in words. */
 export const limitOf = ({ quotaBytes }: Account): string => (quotaBytes === 0 ? text.accounts.noQuota : size(quotaBytes));
 
-/** In whole gigabytes; empty: none. */
-export const quotaOf = (gigabytes: string): number => Math.max(0, Math.round(Number(gigabytes.replace(',', '.')) * 1e9) || 0);
-export const gigabytesOf = (octets: number): string => (octets === 0 ? '' : String(Math.round(octets / 1e7) / 100));
+/** What is not understood is said at once: nothing that is no limit may pass for none. */
+export function QuotaField({
+  value,
+  onValue,
+  error,
+}: {
+  readonly value: string;
+  readonly onValue: (value: string) => void;
+  readonly error?: string | undefined;
+}): ReactNode {
+  return (
+    <TextField
+      label={text.accounts.quota}
+      term="quota"
+      hint={text.accounts.quotaHint}
+      error={quotaOf(value) === undefined ? text.accounts.quotaWrong : error}
+      value={value}
+      onValue={onValue}
+      autoComplete="off"
+      optional
+    />
+  );
+}
 
 interface Made {
   readonly address: string;
@@ -114,10 +137,11 @@ export function NewAccount(): ReactNode {
   const [own, setOwn] = useState<'made' | 'given'>('made');
   const [password, setPassword] = useState('');
   const [made, setMade] = useState<Made>();
+  const octets = quotaOf(quota);
   const work = useWork(async () => {
     const address = local.includes('@') ? local.trim().toLowerCase() : `${local.trim().toLowerCase()}@${domain || domains[0]?.name}`;
     const secret = own === 'given' ? password : strongPassword();
-    const body = { address, name: name.trim(), quotaBytes: quotaOf(quota), enabled: true, password: secret };
+    const body = { address, name: name.trim(), quotaBytes: octets, enabled: true, password: secret };
     const trouble = await edit({ path: api('accounts'), method: 'POST', body, what: text.accounts.added(address) });
     if (trouble === undefined) setMade({ address, password: secret });
     return trouble;
@@ -125,14 +149,29 @@ export function NewAccount(): ReactNode {
   if (made !== undefined) return <NewPassword {...made} given={own === 'given'} back={screen('accounts')} />;
   return (
     <Page title={text.accounts.add} back={{ to: screen('accounts'), label: text.nav.site.accounts }} narrow>
-      <Form work={work} verb={text.accounts.addVerb} disabled={domains.length === 0}>
-        <TextField label={text.accounts.name} value={name} onValue={setName} placeholder="Alice Miller" maxLength={200} autoComplete="off" autoFocus />
+      <Form
+        work={work}
+        verb={text.accounts.addVerb}
+        disabled={domains.length === 0 || octets === undefined}
+        fields={['name', 'address', 'quotaBytes', ...(own === 'given' ? ['password'] : [])]}
+      >
+        <TextField
+          label={text.accounts.name}
+          value={name}
+          onValue={setName}
+          placeholder="Alice Miller"
+          error={wrongAt(work.trouble, 'name')}
+          maxLength={100}
+          autoComplete="off"
+          autoFocus
+        />
         <div className="fieldpair">
           <TextField
             label={text.accounts.address}
             value={local}
             onValue={setLocal}
             placeholder="alice"
+            error={wrongAt(work.trouble, 'address')}
             spellCheck={false}
             autoComplete="off"
             maxLength={254}
@@ -142,19 +181,10 @@ export function NewAccount(): ReactNode {
             label={text.accounts.at}
             value={domain || (domains[0]?.name ?? '')}
             onValue={setDomain}
-            options={domains.map((d) => ({ value: d.name, label: `@${d.name}` }))}
+            options={domains.map((d) => ({ value: d.name, label: `@${domainText(d.name)}` }))}
           />
         </div>
-        <TextField
-          label={text.accounts.quota}
-          term="quota"
-          hint={text.accounts.quotaHint}
-          value={quota}
-          onValue={setQuota}
-          inputMode="decimal"
-          suffix="GB"
-          optional
-        />
+        <QuotaField value={quota} onValue={setQuota} error={wrongAt(work.trouble, 'quotaBytes')} />
         <ChoiceField
           label={text.accounts.password}
           value={own}
@@ -164,18 +194,21 @@ export function NewAccount(): ReactNode {
             { value: 'given', label: text.accounts.give },
           ]}
         />
-        {own === 'given' && <NewPasswordField label={text.accounts.newPassword} value={password} onValue={setPassword} required />}
+        {own === 'given' && (
+          <NewPasswordField label={text.accounts.newPassword} value={password} onValue={setPassword} error={wrongAt(work.trouble, 'password')} required />
+        )}
       </Form>
     </Page>
   );
 }
 
 function NewPassword({ address, password, given, back }: Made & { readonly given: boolean; readonly back: string }): ReactNode {
+  const { site } = useSite();
   return (
     <Page title={text.accounts.ready(address)} lead={given ? text.accounts.readyGiven : text.accounts.readyMade} narrow>
       {!given && <CopyLine value={password} what={text.accounts.password} />}
       <Notice tone="info" title={text.accounts.howTo}>
-        {text.accounts.howToText}
+        {text.accounts.howToText(site.host)}
       </Notice>
       <div className="actions">
         <LinkButton to={back} look="primary">

@@ -2,7 +2,10 @@
 // Taking one away loses no mail, so nobody is asked: it can be undone.
 
 import { type ReactNode, useMemo, useState } from 'react';
+import { wrongAt } from '../api.ts';
 import type { Alias, Domain } from '../contract.ts';
+import { useDraft } from '../draft.ts';
+import { addressText } from '../idn.ts';
 import { text } from '../language.ts';
 import { Button, IconButton, LinkButton } from '../parts/button.tsx';
 import { AreaField, TextField } from '../parts/field.tsx';
@@ -77,7 +80,7 @@ function AliasTable({ rows }: { readonly rows: readonly Alias[] }): ReactNode {
         keyOf={(alias) => alias.address}
         to={(alias) => screen('aliases', alias.address)}
         columns={[
-          { label: text.aliases.address, wide: true, cell: (alias) => <span className="strong">{alias.address}</span> },
+          { label: text.aliases.address, wide: true, cell: (alias) => <span className="strong">{addressText(alias.address)}</span> },
           {
             label: text.aliases.to,
             wide: true,
@@ -85,7 +88,7 @@ function AliasTable({ rows }: { readonly rows: readonly Alias[] }): ReactNode {
               <span className="chips">
                 {alias.to.slice(0, 4).map((to) => (
                   <span className="target" key={to}>
-                    {to} {local.size > 0 && !local.has(domainOf(to)) && <Badge tone="info">{text.aliases.elsewhere}</Badge>}
+                    {addressText(to)} {local.size > 0 && !local.has(domainOf(to)) && <Badge tone="info">{text.aliases.elsewhere}</Badge>}
                   </span>
                 ))}
                 {alias.to.length > 4 && <Badge>{text.aliases.more(alias.to.length - 4)}</Badge>}
@@ -136,7 +139,7 @@ export function AliasScreen(): ReactNode {
   const alias = useResource<Alias>(address === '' ? null : api('aliases', address));
   return (
     <Page
-      title={address === '' ? text.aliases.add : address}
+      title={address === '' ? text.aliases.add : addressText(address)}
       lead={address === '' ? text.aliases.addLead : undefined}
       back={{ to: screen('aliases'), label: text.nav.site.aliases }}
       narrow
@@ -150,30 +153,31 @@ export function AliasScreen(): ReactNode {
           <TroubleNotice trouble={alias.trouble} />
         )
       ) : (
-        <AliasForm key={JSON.stringify(alias.value)} alias={alias.value} />
+        <AliasForm alias={alias.value} etag={alias.etag} />
       )}
     </Page>
   );
 }
 
-function AliasForm({ alias }: { readonly alias: Alias | null }): ReactNode {
+const targetsOf = (to: string): string[] => to.split(/[\s,;]+/).filter((word) => word !== '');
+const nobody: Alias = { address: '', to: [] };
+
+function AliasForm({ alias, etag }: { readonly alias: Alias | null; readonly etag?: string | undefined }): ReactNode {
   const { api, screen } = useSite();
   const { member } = useVisitor();
   const allowed = useMay()('aliases.edit') && (alias === null || mayDomain(member, domainOf(alias.address)));
   const edit = useEdit();
   const [address, setAddress] = useState(alias?.address ?? '');
-  const [to, setTo] = useState(alias?.to.join('\n') ?? '');
-  const targets = to.split(/[\s,;]+/).filter((word) => word !== '');
+  const there = { path: api('aliases', alias?.address ?? ''), about: `aliases/${alias?.address ?? ''}`, read: (row: Alias) => ({ to: row.to.join('\n') }) };
+  const draft = useDraft(there, { value: alias ?? nobody, etag });
+  const { to } = draft.value;
+  const targets = targetsOf(to);
   const work = useWork(async () => {
     const named = address.trim().toLowerCase();
-    const body = alias === null ? { address: named, to: targets } : { to: targets };
-    const path = alias === null ? api('aliases') : api('aliases', alias.address);
-    const trouble = await edit({
-      path,
-      method: alias === null ? 'POST' : 'PUT',
-      body,
-      what: alias === null ? text.aliases.added(named) : text.aliases.changed(named),
-    });
+    const trouble =
+      alias === null
+        ? await edit({ path: api('aliases'), method: 'POST', body: { address: named, to: targets }, what: text.aliases.added(named) })
+        : await draft.save(({ etag }) => edit({ path: there.path, method: 'PUT', body: { to: targets }, what: text.aliases.changed(named), ifMatch: etag }));
     if (trouble === undefined) go(screen('aliases'));
     return trouble;
   });
@@ -182,13 +186,15 @@ function AliasForm({ alias }: { readonly alias: Alias | null }): ReactNode {
     if (trouble === undefined) go(screen('aliases'));
     return trouble;
   });
-  const wrong = (path: string): string | undefined => work.trouble?.errors.find((error) => error.path.includes(path))?.message;
   return (
     <Form
       work={work}
       trouble={remove.trouble}
       verb={allowed ? (alias === null ? text.aliases.addVerb : text.form.save) : undefined}
-      disabled={targets.length === 0 || (alias !== null && targets.join('\n') === alias.to.join('\n'))}
+      disabled={targets.length === 0 || (alias !== null && targets.join('\n') === alias.to.join('\n') && draft.conflict === null)}
+      fields={alias === null ? ['address', 'to'] : ['to']}
+      conflict={draft.conflict}
+      names={{ to: text.aliases.to }}
       beside={
         allowed && alias !== null ? (
           <Button busy={remove.busy} icon="trash" onPress={() => void remove.start()}>
@@ -204,7 +210,7 @@ function AliasForm({ alias }: { readonly alias: Alias | null }): ReactNode {
           value={address}
           onValue={setAddress}
           placeholder="info@example.org"
-          error={wrong('address')}
+          error={wrongAt(work.trouble, 'address')}
           autoComplete="off"
           required
           autoFocus
@@ -215,8 +221,8 @@ function AliasForm({ alias }: { readonly alias: Alias | null }): ReactNode {
         term="forwarding"
         hint={text.aliases.toHint}
         value={to}
-        onValue={setTo}
-        error={wrong('to')}
+        onValue={(value) => draft.type({ to: value })}
+        error={wrongAt(work.trouble, 'to')}
         placeholder={'alice@example.org\nbob@elsewhere.example'}
       />
     </Form>

@@ -1,8 +1,11 @@
 // One domain: the records to publish with a live check of each, what is done with mail for nobody, and its end.
 
 import { type ReactNode, useEffect, useState } from 'react';
+import { sentence, wrongAt } from '../api.ts';
 import { every } from '../clock.ts';
 import type { Account, Alias, DnsRow, Domain, List } from '../contract.ts';
+import { useDraft } from '../draft.ts';
+import { domainText } from '../idn.ts';
 import { text } from '../language.ts';
 import { Button } from '../parts/button.tsx';
 import { Confirm } from '../parts/confirm.tsx';
@@ -26,7 +29,7 @@ export function DomainScreen(): ReactNode {
   const allowed = useMay();
   const domain = useResource<Domain>(api('domains', name));
   return (
-    <Page title={name} back={{ to: screen('domains'), label: text.nav.site.domains }}>
+    <Page title={domainText(domain.value?.name ?? name)} back={{ to: screen('domains'), label: text.nav.site.domains }}>
       <Await of={domain}>
         {(found) => (
           <>
@@ -37,7 +40,7 @@ export function DomainScreen(): ReactNode {
                 {text.dns.offlineNext}
               </Notice>
             )}
-            {allowed('domains.edit') ? <Rules key={JSON.stringify(found)} domain={found} /> : <RulesShown domain={found} />}
+            {allowed('domains.edit') ? <Rules domain={found} etag={domain.etag} /> : <RulesShown domain={found} />}
             {allowed('domains.edit') && <Removal domain={found} />}
           </>
         )}
@@ -116,9 +119,6 @@ const looks = {
   unknown: { icon: 'missing', tone: 'idle' },
 } as const;
 
-/** As it stands alone: sites say what they say to programs too, without a capital and a full stop. */
-const sentence = (words: string): string => (words === '' ? '' : `${words[0]?.toUpperCase()}${words.slice(1)}${/[.!?]["”]?$/.test(words) ? '' : '.'}`);
-
 /** `said`: why it is so is said above all of them. */
 function RecordRow({ row, said }: { readonly row: DnsRow; readonly said: boolean }): ReactNode {
   const { icon, tone } = looks[row.state];
@@ -154,28 +154,57 @@ function RecordRow({ row, said }: { readonly row: DnsRow; readonly said: boolean
 }
 
 type Mode = 'own' | 'alias';
-function Rules({ domain }: { readonly domain: Domain }): ReactNode {
+interface Ruled {
+  readonly mode: Mode;
+  readonly aliasOf: string;
+  readonly catchAll: string;
+  readonly subaddress: string;
+}
+const rulesOf = ({ aliasOf, catchAll, subaddress }: Domain): Ruled => ({
+  mode: aliasOf === null ? 'own' : 'alias',
+  aliasOf: aliasOf ?? '',
+  catchAll: catchAll ?? '',
+  subaddress,
+});
+const ruleNames = { mode: text.domains.kind, aliasOf: text.domains.of, catchAll: text.domains.catchAll, subaddress: text.domains.subaddress };
+
+function Rules({ domain, etag }: { readonly domain: Domain; readonly etag: string | undefined }): ReactNode {
   const { api } = useSite();
   const edit = useEdit();
   const domains = useList<Domain>(api('domains')).value?.items ?? [];
   const accounts = useList<Account>(api('accounts')).value?.items ?? [];
   const others = domains.filter((d) => d.name !== domain.name && d.aliasOf === null);
-  const [mode, setMode] = useState<Mode>(domain.aliasOf === null ? 'own' : 'alias');
-  const [aliasOf, setAliasOf] = useState(domain.aliasOf ?? '');
-  const [catchAll, setCatchAll] = useState(domain.catchAll ?? '');
-  const [subaddress, setSubaddress] = useState(domain.subaddress);
+  const path = api('domains', domain.name);
+  const draft = useDraft({ path, about: `domains/${domain.name}`, read: rulesOf }, { value: domain, etag });
+  const { mode, aliasOf, catchAll, subaddress } = draft.value;
   const next = { aliasOf: mode === 'alias' ? aliasOf || (others[0]?.name ?? null) : null, catchAll: catchAll.trim() || null, subaddress };
   const same = next.aliasOf === domain.aliasOf && next.catchAll === domain.catchAll && next.subaddress === domain.subaddress;
-  const work = useWork(() => edit({ path: api('domains', domain.name), method: 'PUT', body: next, what: text.domains.changed(domain.name) }));
+  const work = useWork(() => {
+    const { typed } = draft; // what was not touched is not sent: it stays
+    const body = {
+      ...((typed.mode !== undefined || typed.aliasOf !== undefined) && { aliasOf: next.aliasOf }),
+      ...(typed.catchAll !== undefined && { catchAll: next.catchAll }),
+      ...(typed.subaddress !== undefined && { subaddress }),
+    };
+    return draft.save(({ etag }) => edit({ path, method: 'PUT', body, what: text.domains.changed(domain.name), ifMatch: etag }));
+  });
   return (
     <Section title={text.domains.rules}>
-      <Form work={work} verb={text.form.save} disabled={same} wide>
+      <Form
+        work={work}
+        verb={text.form.save}
+        disabled={same && draft.conflict === null}
+        conflict={draft.conflict}
+        names={ruleNames}
+        fields={mode === 'own' ? ['catchAll'] : []}
+        wide
+      >
         {(others.length > 0 || mode === 'alias') && (
           <ChoiceField<Mode>
             label={text.domains.kind}
             term="aliasDomain"
             value={mode}
-            onValue={setMode}
+            onValue={(value) => draft.type({ mode: value })}
             options={[
               { value: 'own', label: text.domains.own },
               { value: 'alias', label: text.domains.aliasMode },
@@ -183,7 +212,12 @@ function Rules({ domain }: { readonly domain: Domain }): ReactNode {
           />
         )}
         {mode === 'alias' ? (
-          <ChoiceField label={text.domains.of} value={aliasOf} onValue={setAliasOf} options={others.map((d) => ({ value: d.name, label: d.name }))} />
+          <ChoiceField
+            label={text.domains.of}
+            value={aliasOf}
+            onValue={(value) => draft.type({ aliasOf: value })}
+            options={others.map((d) => ({ value: d.name, label: domainText(d.name) }))}
+          />
         ) : (
           <>
             <TextField
@@ -191,9 +225,10 @@ function Rules({ domain }: { readonly domain: Domain }): ReactNode {
               term="catchAll"
               hint={text.domains.catchAllHint}
               value={catchAll}
-              onValue={setCatchAll}
+              onValue={(value) => draft.type({ catchAll: value })}
               placeholder={text.domains.refused}
               type="email"
+              error={wrongAt(work.trouble, 'catchAll')}
               list="catch-all-accounts"
               optional
             />
@@ -206,7 +241,7 @@ function Rules({ domain }: { readonly domain: Domain }): ReactNode {
               label={text.domains.subaddress}
               term="subaddress"
               value={subaddress}
-              onValue={setSubaddress}
+              onValue={(value) => draft.type({ subaddress: value })}
               options={[
                 { value: '+', label: text.domains.plus },
                 { value: '-', label: text.domains.minus },
@@ -224,7 +259,7 @@ function RulesShown({ domain }: { readonly domain: Domain }): ReactNode {
     <Section title={text.domains.rules}>
       <Facts
         rows={[
-          [text.domains.kind, domain.aliasOf === null ? text.domains.own : text.domains.same(domain.aliasOf)],
+          [text.domains.kind, domain.aliasOf === null ? text.domains.own : text.domains.same(domainText(domain.aliasOf))],
           [text.domains.catchAll, domain.catchAll ?? text.domains.refused],
           [text.domains.subaddress, domain.subaddress === '' ? text.domains.noSub : <code key="sub">{domain.subaddress}</code>],
         ]}

@@ -1,7 +1,9 @@
 // The domains of a site, and adding one: its name, then (screens/domain.tsx) the records to publish.
 
 import { type ReactNode, useState } from 'react';
+import { wrongAt } from '../api.ts';
 import type { Alias, Domain } from '../contract.ts';
+import { addressText, domainText } from '../idn.ts';
 import { text } from '../language.ts';
 import { LinkButton } from '../parts/button.tsx';
 import { TextField } from '../parts/field.tsx';
@@ -36,12 +38,15 @@ export function Domains(): ReactNode {
               keyOf={(domain) => domain.name}
               to={(domain) => screen('domains', domain.name)}
               columns={[
-                { label: text.domains.name, wide: true, cell: (domain) => <span className="strong">{domain.name}</span> },
+                { label: text.domains.name, wide: true, cell: (domain) => <span className="strong">{domainText(domain.name)}</span> },
                 {
                   label: text.domains.kind,
-                  cell: (domain) => (domain.aliasOf === null ? text.domains.own : text.domains.same(domain.aliasOf)),
+                  cell: (domain) => (domain.aliasOf === null ? text.domains.own : text.domains.same(domainText(domain.aliasOf))),
                 },
-                { label: text.domains.catchAll, cell: (domain) => domain.catchAll ?? <span className="faint">{text.domains.refused}</span> },
+                {
+                  label: text.domains.catchAll,
+                  cell: (domain) => (domain.catchAll === null ? <span className="faint">{text.domains.refused}</span> : addressText(domain.catchAll)),
+                },
               ]}
             />
           )
@@ -63,7 +68,7 @@ export function NewDomain(): ReactNode {
   });
   return (
     <Page title={text.domains.add} lead={text.domains.addLead} back={{ to: screen('domains'), label: text.nav.site.domains }} narrow>
-      <Form work={work} verb={text.domains.addVerb}>
+      <Form work={work} verb={text.domains.addVerb} fields={['name']}>
         <TextField
           label={text.domains.name}
           hint={text.domains.nameHint}
@@ -72,7 +77,7 @@ export function NewDomain(): ReactNode {
           placeholder="example.org"
           spellCheck={false}
           autoComplete="off"
-          error={work.trouble?.errors.find((error) => error.path.endsWith('name'))?.message}
+          error={wrongAt(work.trouble, 'name')}
           maxLength={253}
           required
           autoFocus

@@ -1,7 +1,7 @@
 // Who belongs to the organisation and may do what; and inviting another, by a link that is good once.
 
 import { type ReactNode, useState } from 'react';
-import { ask } from '../api.ts';
+import { ask, wrongAt } from '../api.ts';
 import { dayOf } from '../clock.ts';
 import type { AnswerOf, Member, Role } from '../contract.ts';
 import { text } from '../language.ts';
@@ -134,6 +134,7 @@ function Invite(): ReactNode {
         <Form
           work={work}
           verb={text.members.inviteVerb}
+          fields={['email', ...(role === 'domain admin' ? ['domains'] : [])]}
           wide
           after={
             link !== undefined && (
@@ -145,7 +146,15 @@ function Invite(): ReactNode {
           }
         >
           <div className="fieldgrid">
-            <TextField label={text.members.email} type="email" value={email} onValue={setEmail} autoComplete="off" required />
+            <TextField
+              label={text.members.email}
+              type="email"
+              value={email}
+              onValue={setEmail}
+              error={wrongAt(work.trouble, 'email')}
+              autoComplete="off"
+              required
+            />
             <RoleField roles={givable(member.role)} value={role} onValue={setRole} />
             {role === 'domain admin' && (
               <TextField
@@ -153,6 +162,7 @@ function Invite(): ReactNode {
                 hint={text.members.domainsHint}
                 value={domains}
                 onValue={setDomains}
+                error={wrongAt(work.trouble, 'domains')}
                 placeholder="example.org"
                 spellCheck={false}
                 required

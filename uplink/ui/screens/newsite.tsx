@@ -1,7 +1,7 @@
 // A new site: a name, one command to paste on the machine, and then watching it appear.
 
 import { type ReactNode, useEffect, useState } from 'react';
-import { ask } from '../api.ts';
+import { ask, wrongAt } from '../api.ts';
 import { after } from '../clock.ts';
 import type { AnswerOf } from '../contract.ts';
 import { text } from '../language.ts';
@@ -31,10 +31,11 @@ export function NewSite(): ReactNode {
   });
   return (
     <Page title={text.newSite.title} lead={text.newSite.lead} back={{ to: screenOf(member.id), label: text.nav.sites }} narrow>
-      <Form work={work} verb={text.newSite.verb}>
+      <Form work={work} verb={text.newSite.verb} fields={['name']}>
         <TextField
           label={text.newSite.name}
           hint={text.newSite.nameHint}
+          error={wrongAt(work.trouble, 'name')}
           value={name}
           onValue={setName}
           placeholder={text.newSite.example}

@@ -1,7 +1,7 @@
 // What is of the organisation: who belongs to it and may do what, which programs hold a token, who did what, and its name.
 
 import { type ReactNode, useState } from 'react';
-import { ask } from '../api.ts';
+import { ask, wrongAt } from '../api.ts';
 import { moment } from '../clock.ts';
 import type { AuditRow } from '../contract.ts';
 import { text } from '../language.ts';
@@ -107,8 +107,8 @@ function Own(): ReactNode {
   return (
     <Page title={text.nav.org.organisation} narrow>
       <Section title={text.organisation.name}>
-        <Form work={work} verb={text.form.save} disabled={name.trim() === member.name}>
-          <TextField label={text.organisation.label} value={name} onValue={setName} maxLength={100} required />
+        <Form work={work} verb={text.form.save} fields={['name']} disabled={name.trim() === member.name}>
+          <TextField label={text.organisation.label} value={name} onValue={setName} error={wrongAt(work.trouble, 'name')} maxLength={100} required />
         </Form>
       </Section>
     </Page>

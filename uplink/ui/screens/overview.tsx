@@ -8,7 +8,7 @@ import { Button } from '../parts/button.tsx';
 import { Help, type Term } from '../parts/help.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { Card, Facts, Notice, Page, Section } from '../parts/page.tsx';
-import { Badge, State, toneOf } from '../parts/state.tsx';
+import { Badge, isBare, State, toneOf, wordOf } from '../parts/state.tsx';
 import { useResource } from '../resource.ts';
 import { go, Link } from '../router.tsx';
 import { useMay, useSite } from '../session.ts';
@@ -18,19 +18,21 @@ import { Arrived } from './newsite.tsx';
 const WayOut = lazy(async () => ({ default: (await import('./wayout.tsx')).WayOut }));
 
 export function Overview(): ReactNode {
-  const { site, api } = useSite();
+  const { site, api, screen } = useSite();
   const allowed = useMay();
   const overview = useResource<OverviewOf>(allowed('overview.see') ? api('overview') : null);
   const events = useResource<List<SiteEvent>>(allowed('activity.see') ? `${api('events')}?limit=8` : null);
   const facts = overview.value?.facts ?? {};
   const tone = toneOf(site);
+  const why = (site.errors.length === 0 && site.because) || (tone === 'good' ? text.overview.nothing : '');
   return (
     <Page
       title={site.name}
       lead={
         <span className="headline">
-          <State tone={tone}>{site.word}</State>
-          <span className="faint">{(site.errors.length === 0 && site.because) || (tone === 'good' ? text.overview.nothing : '')}</span>
+          <State tone={tone}>{wordOf(site)}</State>
+          {why !== '' && <span className="faint">{why}</span>}
+          {isBare(site) && allowed('domains.edit') && <Link to={screen('domains', 'new')}>{text.overview.addDomain}</Link>}
         </span>
       }
       actions={<Freshness overview={overview.value} />}
@@ -137,9 +139,17 @@ function Tiles({ site, facts }: { readonly site: Site; readonly facts: SiteFacts
         label={text.terms.proven.name}
         term="proven"
         to={link('snapshots.see', 'snapshots')}
-        value={snapshot.at === null ? text.overview.none : snapshot.provenAt === null ? text.sites.neverProven : ago(snapshot.provenAt)}
+        value={
+          snapshot.at === null ? (
+            text.overview.none
+          ) : snapshot.provenAt === null ? (
+            <span className="faint">{text.sites.neverProven}</span>
+          ) : (
+            ago(snapshot.provenAt)
+          )
+        }
         about={snapshot.at === null ? text.overview.noSnapshot : text.overview.parked(ago(snapshot.at))}
-        tone={snapshot.provenAt === null ? 'warn' : undefined}
+        tone={snapshot.at === null ? 'warn' : undefined}
       />
       <Tile
         label={text.terms.certificate.name}

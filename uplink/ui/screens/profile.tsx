@@ -1,7 +1,7 @@
 // One's own: the password, the second factor, passkeys, and where one is signed in.
 
 import { type ReactNode, useState } from 'react';
-import { ask } from '../api.ts';
+import { ask, wrongAt } from '../api.ts';
 import { useTheme, setTheme, type Theme } from '../appearance.ts';
 import { ago, dayOf } from '../clock.ts';
 import type { List, Passkey, Session, SignedIn } from '../contract.ts';
@@ -66,9 +66,9 @@ function Password(): ReactNode {
   });
   return (
     <Section title={text.profile.password} about={text.profile.passwordAbout}>
-      <Form work={work} verb={text.profile.passwordVerb} disabled={was === '' || password === ''}>
+      <Form work={work} verb={text.profile.passwordVerb} fields={['password']} disabled={was === '' || password === ''}>
         <PasswordField label={text.profile.was} value={was} onValue={setWas} autoComplete="current-password" required />
-        <NewPasswordField label={text.profile.next} value={password} onValue={setPassword} required />
+        <NewPasswordField label={text.profile.next} value={password} onValue={setPassword} error={wrongAt(work.trouble, 'password')} required />
         {done && <Notice tone="good" title={text.profile.passwordDone} />}
       </Form>
     </Section>

@@ -1,8 +1,9 @@
 // What is of the site as a whole: its name, the name of its host, where its mail leaves through, which resolvers it asks, and its end.
 
 import { type ReactNode, useState } from 'react';
-import { ask } from '../api.ts';
+import { ask, wrongAt } from '../api.ts';
 import type { Document, Relay } from '../contract.ts';
+import { useDraft } from '../draft.ts';
 import { text } from '../language.ts';
 import { Button, IconButton } from '../parts/button.tsx';
 import { Confirm } from '../parts/confirm.tsx';
@@ -17,16 +18,17 @@ import { orgPath, screenOf, useEdit, useSite, useVisitor, useWork } from '../ses
 export function Settings(): ReactNode {
   const { site, api } = useSite();
   const joined = site.state !== 'waiting';
-  const document = useResource<Document | { document: Document }>(joined ? api('document') : null);
+  const document = useResource<Answer>(joined ? api('document') : null);
   return (
     <Page title={text.nav.site.settings} narrow>
       <Name />
-      {joined && <Await of={document}>{(found) => <DocumentForms document={documentOf(found)} etag={document.etag} />}</Await>}
+      {joined && <Await of={document}>{(found) => <DocumentForms answer={found} etag={document.etag} />}</Await>}
       <End />
     </Page>
   );
 }
-const documentOf = (found: Document | { document: Document }): Document =>
+type Answer = Document | { readonly document: Document };
+const documentOf = (found: Answer): Document =>
   'document' in found && typeof found.document === 'object' ? (found.document as Document) : (found as Document);
 
 function Name(): ReactNode {
@@ -47,49 +49,82 @@ function Name(): ReactNode {
   );
 }
 
-function DocumentForms({ document, etag }: { readonly document: Document; readonly etag: string | undefined }): ReactNode {
+/** A part of the document, edited for itself: the others stay as they are in the rev that it follows. */
+function usePart<T extends object>({ answer, etag }: PartProps, about: string, read: (document: Document) => T) {
   const { site, api } = useSite();
   const edit = useEdit();
-  const put = (change: Partial<Document>, what: string): ReturnType<typeof edit> =>
-    edit({ path: api('document'), method: 'PUT', body: { document: { ...document, ...change } }, what, ifMatch: etag ?? `"${site.wantedRev}"` });
+  const path = api('document');
+  const draft = useDraft({ path, about, read: (found: Answer) => read(documentOf(found)) }, { value: answer, etag });
+  const put = (change: (document: Document) => Partial<Document>, what: string): ReturnType<typeof edit> =>
+    draft.save(({ answer, etag }) => {
+      const document = documentOf(answer);
+      return edit({ path, method: 'PUT', body: { document: { ...document, ...change(document) } }, what, ifMatch: etag ?? `"${site.wantedRev}"` });
+    });
+  return { draft, document: documentOf(answer), put };
+}
+
+function DocumentForms(props: PartProps): ReactNode {
   return (
     <>
-      <Host key={`host ${document.host}`} document={document} put={put} />
-      <Relays key={`relays ${JSON.stringify(document.outbound)}`} document={document} put={put} />
-      <Resolvers key={`resolvers ${JSON.stringify(document.network)}`} document={document} put={put} />
+      <Host {...props} />
+      <Relays {...props} />
+      <Resolvers {...props} />
     </>
   );
 }
 interface PartProps {
-  readonly document: Document;
-  readonly put: (change: Partial<Document>, what: string) => ReturnType<ReturnType<typeof useEdit>>;
+  readonly answer: Answer;
+  readonly etag: string | undefined;
 }
 
-function Host({ document, put }: PartProps): ReactNode {
-  const [host, setHost] = useState(document.host);
-  const work = useWork(() => put({ host: host.trim().toLowerCase() }, text.settings.hostChanged(host.trim())));
+function Host(props: PartProps): ReactNode {
+  const { draft, document, put } = usePart(props, 'host', ({ host }) => ({ host }));
+  const { host } = draft.value;
+  const work = useWork(() => put(() => ({ host: host.trim().toLowerCase() }), text.settings.hostChanged(host.trim())));
   return (
     <Section title={text.settings.host} beside={<Help term="host" />} about={text.settings.hostAbout}>
-      <Form work={work} verb={text.form.save} disabled={host.trim() === document.host}>
-        <TextField label={text.settings.hostLabel} value={host} onValue={setHost} spellCheck={false} autoComplete="off" maxLength={253} mono required />
+      <Form
+        work={work}
+        verb={text.form.save}
+        disabled={host.trim() === document.host && draft.conflict === null}
+        conflict={draft.conflict}
+        fields={['host']}
+        names={{ host: text.settings.hostLabel }}
+      >
+        <TextField
+          label={text.settings.hostLabel}
+          value={host}
+          onValue={(value) => draft.type({ host: value })}
+          error={wrongAt(work.trouble, 'host')}
+          spellCheck={false}
+          autoComplete="off"
+          maxLength={253}
+          mono
+          required
+        />
       </Form>
     </Section>
   );
 }
 
 const blank: Relay = { for: '*', host: '', port: 587, user: '', password: '' };
-function Relays({ document, put }: PartProps): ReactNode {
-  const before = document.outbound?.relays ?? [];
-  const [relays, setRelays] = useState<readonly Relay[]>(before);
+const relaysOf = ({ outbound }: Document): { readonly relays: readonly Relay[] } => ({ relays: outbound?.relays ?? [] });
+function Relays(props: PartProps): ReactNode {
+  const { draft, document, put } = usePart(props, 'outbound', relaysOf);
+  const { relays: before } = relaysOf(document);
+  const { relays } = draft.value;
+  const setRelays = (relays: readonly Relay[]): void => draft.type({ relays });
   const change = (i: number, part: Partial<Relay>): void => setRelays(relays.map((relay, at) => (at === i ? { ...relay, ...part } : relay)));
   const same = JSON.stringify(relays) === JSON.stringify(before);
-  const work = useWork(() => put({ outbound: { ...document.outbound, relays } }, text.settings.relaysChanged));
+  const work = useWork(() => put(({ outbound }) => ({ outbound: { ...outbound, relays: [...relays] } }), text.settings.relaysChanged));
   return (
     <Section title={text.settings.relays} beside={<Help term="relay" />} about={text.settings.relaysAbout}>
       <Form
         work={work}
         verb={!same || before.length > 0 ? text.form.save : undefined}
-        disabled={same}
+        disabled={same && draft.conflict === null}
+        conflict={draft.conflict}
+        names={{ relays: text.settings.relays }}
         wide
         beside={
           <Button icon="plus" onPress={() => setRelays([...relays, blank])}>
@@ -141,15 +176,31 @@ function Relays({ document, put }: PartProps): ReactNode {
   );
 }
 
-function Resolvers({ document, put }: PartProps): ReactNode {
-  const before = (document.network?.resolvers ?? []).join('\n');
-  const [list, setList] = useState(before);
+const resolversOf = ({ network }: Document): { readonly list: string } => ({ list: (network?.resolvers ?? []).join('\n') });
+function Resolvers(props: PartProps): ReactNode {
+  const { draft, document, put } = usePart(props, 'network', resolversOf);
+  const { list: before } = resolversOf(document);
+  const { list } = draft.value;
   const resolvers = list.split(/[\s,]+/).filter((word) => word !== '');
-  const work = useWork(() => put({ network: { ...document.network, resolvers } }, text.settings.resolversChanged));
+  const work = useWork(() => put(({ network }) => ({ network: { ...network, resolvers } }), text.settings.resolversChanged));
   return (
     <Section title={text.settings.resolvers} beside={<Help term="resolver" />} about={text.settings.resolversAbout}>
-      <Form work={work} verb={text.form.save} disabled={resolvers.join('\n') === before}>
-        <AreaField label={text.settings.resolversLabel} value={list} onValue={setList} rows={2} placeholder="127.0.0.1:53" />
+      <Form
+        work={work}
+        verb={text.form.save}
+        disabled={resolvers.join('\n') === before && draft.conflict === null}
+        conflict={draft.conflict}
+        fields={['resolvers']}
+        names={{ list: text.settings.resolvers }}
+      >
+        <AreaField
+          label={text.settings.resolversLabel}
+          value={list}
+          onValue={(value) => draft.type({ list: value })}
+          error={wrongAt(work.trouble, 'resolvers')}
+          rows={2}
+          placeholder="127.0.0.1:53"
+        />
       </Form>
     </Section>
   );

@@ -7,7 +7,7 @@ import { text } from '../language.ts';
 import { LinkButton } from '../parts/button.tsx';
 import { Help } from '../parts/help.tsx';
 import { Await, Empty, Page } from '../parts/page.tsx';
-import { State, toneOf } from '../parts/state.tsx';
+import { isBare, State, toneOf, wordOf } from '../parts/state.tsx';
 import { Table } from '../parts/table.tsx';
 import { refresh, useList, useStream } from '../resource.ts';
 import { orgPath, screenOf, useMay, useVisitor } from '../session.ts';
@@ -47,8 +47,10 @@ export function Sites(): ReactNode {
 function summary(sites: readonly Site[]): string {
   const needy = sites.filter((site) => ['warn', 'bad'].includes(toneOf(site)));
   const first = needy.find((site) => toneOf(site) === 'bad') ?? needy[0];
+  const bare = sites.find(isBare);
+  if (first === undefined && bare !== undefined) return text.sites.noDomain(bare.name);
   if (first === undefined) return text.sites.allWell(sites.filter((site) => site.state !== 'waiting').length);
-  return text.sites.needy(needy.length, sites.length, first.name, first.because || first.word);
+  return text.sites.needy(needy.length, sites.length, first.name, first.because || wordOf(first));
 }
 
 function SiteTable({ sites }: { readonly sites: readonly Site[] }): ReactNode {
@@ -75,7 +77,7 @@ function SiteTable({ sites }: { readonly sites: readonly Site[] }): ReactNode {
             label: text.sites.state,
             cell: (site) => (
               <span className="twoline">
-                <State tone={toneOf(site)}>{site.word}</State>
+                <State tone={toneOf(site)}>{wordOf(site)}</State>
                 {site.state === 'offline' && site.lastSeenAt !== null && <span className="faint">{text.sites.seen(ago(site.lastSeenAt))}</span>}
               </span>
             ),
@@ -110,7 +112,7 @@ export function Rev({ site }: { readonly site: Site }): ReactNode {
 }
 function proven(site: Site): ReactNode {
   if (site.snapshot.at === null) return <span className="faint">{site.state === 'waiting' ? '–' : text.sites.noSnapshot}</span>;
-  if (site.snapshot.provenAt === null) return <span className="warn">{text.sites.neverProven}</span>;
+  if (site.snapshot.provenAt === null) return <span className="faint">{text.sites.neverProven}</span>;
   return ago(site.snapshot.provenAt);
 }
 function queue(site: Site): ReactNode {

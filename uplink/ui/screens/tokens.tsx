@@ -1,7 +1,7 @@
 // Tokens for programs: each has a role, and an end. The secret is shown once.
 
 import { type ReactNode, useState } from 'react';
-import { ask } from '../api.ts';
+import { ask, wrongAt } from '../api.ts';
 import { ago, dayOf, now } from '../clock.ts';
 import type { AnswerOf, List, Role, Token } from '../contract.ts';
 import { text } from '../language.ts';
@@ -110,6 +110,7 @@ function NewToken(): ReactNode {
         <Form
           work={work}
           verb={text.tokens.makeVerb}
+          fields={['name']}
           wide
           after={
             secret !== undefined && (
@@ -123,7 +124,15 @@ function NewToken(): ReactNode {
           }
         >
           <div className="fieldgrid">
-            <TextField label={text.tokens.name} hint={text.tokens.nameHint} value={name} onValue={setName} maxLength={100} required />
+            <TextField
+              label={text.tokens.name}
+              hint={text.tokens.nameHint}
+              value={name}
+              onValue={setName}
+              error={wrongAt(work.trouble, 'name')}
+              maxLength={100}
+              required
+            />
             <RoleField roles={roles} value={role} onValue={setRole} />
             <ChoiceField<Life>
               label={text.tokens.life}

@@ -2,7 +2,7 @@
 // browsers send to nobody.
 
 import { type ReactNode, useEffect, useState } from 'react';
-import { ask, type Trouble } from '../api.ts';
+import { ask, type Trouble, wrongAt } from '../api.ts';
 import type { Invited } from '../contract.ts';
 import { text } from '../language.ts';
 import { Entry } from '../parts/entry.tsx';
@@ -26,9 +26,9 @@ export function Welcome({ onEntered }: WelcomeProps): ReactNode {
     if (trouble === undefined) await onEntered();
     return trouble;
   });
-  const wrong = (path: string): string | undefined => work.trouble?.errors.find((error) => error.path === path)?.message;
+  const wrong = (path: string): string | undefined => wrongAt(work.trouble, path);
   return (
-    <Entry title={text.setup.title} lead={text.setup.lead} work={work} verb={text.setup.verb}>
+    <Entry title={text.setup.title} lead={text.setup.lead} work={work} verb={text.setup.verb} fields={['organisation', 'name', 'email', 'password']}>
       {token === '' && (
         <Notice tone="warn" title={text.setup.noToken}>
           {text.setup.noTokenNext}
@@ -76,6 +76,7 @@ export function Invitation({ onEntered }: WelcomeProps): ReactNode {
       lead={invited === undefined ? text.invitation.lead : text.invitation.as(invited.email, text.roles[invited.role].name)}
       work={work}
       verb={text.invitation.verb}
+      fields={known ? [] : ['name', 'password']}
       trouble={missing}
       disabled={missing !== undefined}
     >
@@ -83,8 +84,17 @@ export function Invitation({ onEntered }: WelcomeProps): ReactNode {
         <p>{text.invitation.known}</p>
       ) : (
         <>
-          <TextField label={text.setup.name} value={name} onValue={setName} autoComplete="name" maxLength={100} required autoFocus />
-          <NewPasswordField label={text.setup.password} value={password} onValue={setPassword} required />
+          <TextField
+            label={text.setup.name}
+            value={name}
+            onValue={setName}
+            error={wrongAt(work.trouble, 'name')}
+            autoComplete="name"
+            maxLength={100}
+            required
+            autoFocus
+          />
+          <NewPasswordField label={text.setup.password} value={password} onValue={setPassword} error={wrongAt(work.trouble, 'password')} required />
         </>
       )}
     </Entry>
@@ -101,8 +111,15 @@ export function LinkIn({ onEntered }: WelcomeProps): ReactNode {
     return trouble;
   });
   return (
-    <Entry title={text.link.title} lead={text.link.lead} work={work} verb={text.link.verb}>
-      <NewPasswordField label={text.link.password} hint={text.link.hint} value={password} onValue={setPassword} autoFocus />
+    <Entry title={text.link.title} lead={text.link.lead} work={work} verb={text.link.verb} fields={['password']}>
+      <NewPasswordField
+        label={text.link.password}
+        hint={text.link.hint}
+        value={password}
+        onValue={setPassword}
+        error={wrongAt(work.trouble, 'password')}
+        autoFocus
+      />
     </Entry>
   );
 }

@@ -8,7 +8,7 @@ import type { Account, Alias, Document, Domain } from '../../../../storage/docum
 import { readableSecret } from '../../identity/secret.ts';
 import { edit, type SiteCall, wantedOf } from '../edit.ts';
 import { conflict, forbidden, notFound } from '../problem.ts';
-import { admins, domainAdmins, helpers, members, tenant } from '../route.ts';
+import { admins, domainAdmins, helpers, members, reply, tenant } from '../route.ts';
 import * as shape from '../shapes.ts';
 import { goodPassword } from './session.ts';
 
@@ -34,6 +34,9 @@ const generated = z.strictObject({
 
 const quota = z.int('must be a whole number of octets').min(0, 'must not be negative');
 const targets = z.array(shape.email).min(1, 'must name at least one address').max(limits.aliasTargets, `must name at most ${limits.aliasTargets} addresses`);
+
+/** With the rev that it was read of, for If-Match of who changes it. */
+const seenAt = <A>(rev: number, row: A) => reply(row, { headers: { ETag: `"${rev}"` } });
 
 /** The name of the path in its one spelling; what is none, or in a domain of others, is not there. */
 function named(call: SiteCall, text: string, normalize: (text: string) => string | null): string {
@@ -108,15 +111,15 @@ const domainRoutes = [
     },
   }),
   tenant('GET', '/organisations/{org}/sites/{site}/domains/{name}', {
-    about: 'One domain.',
+    about: 'One domain. ETag is the rev of the document, for If-Match of a change: 412 then tells what another hand changed meanwhile.',
     who: members,
     answer: domainRow,
     async handle(call) {
       const name = named(call, call.params.name, normalizeDomain);
-      const { document } = await wantedOf(call.portal.records, call);
+      const { document, rev } = await wantedOf(call.portal.records, call);
       const row = document.domains.find((one) => one.name === name);
       if (row === undefined) throw notFound();
-      return counted(document)(row);
+      return seenAt(rev, counted(document)(row));
     },
   }),
   tenant('PUT', '/organisations/{org}/sites/{site}/domains/{name}', {
@@ -196,15 +199,16 @@ const accountRoutes = [
     },
   }),
   tenant('GET', '/organisations/{org}/sites/{site}/accounts/{address}', {
-    about: 'One account.',
+    about: 'One account. ETag is the rev of the document, for If-Match of a change: 412 then tells what another hand changed meanwhile.',
     who: members,
     answer: accountRow,
     async handle(call) {
       const address = named(call, call.params.address, normalizeAddress);
-      const row = (await wantedOf(call.portal.records, call)).document.accounts.find((one) => one.address === address);
+      const { document, rev } = await wantedOf(call.portal.records, call);
+      const row = document.accounts.find((one) => one.address === address);
       if (row === undefined) throw notFound();
       const { password: _, ...shown } = row;
-      return shown;
+      return seenAt(rev, shown);
     },
   }),
   tenant('PUT', '/organisations/{org}/sites/{site}/accounts/{address}', {
@@ -291,14 +295,15 @@ const aliasRoutes = [
     },
   }),
   tenant('GET', '/organisations/{org}/sites/{site}/aliases/{address}', {
-    about: 'One alias.',
+    about: 'One alias. ETag is the rev of the document, for If-Match of a change: 412 then tells what another hand changed meanwhile.',
     who: members,
     answer: aliasRow,
     async handle(call) {
       const address = named(call, call.params.address, normalizeAddress);
-      const row = (await wantedOf(call.portal.records, call)).document.aliases.find((one) => one.address === address);
+      const { document, rev } = await wantedOf(call.portal.records, call);
+      const row = document.aliases.find((one) => one.address === address);
       if (row === undefined) throw notFound();
-      return { address, to: [...row.to] };
+      return seenAt(rev, { address, to: [...row.to] });
     },
   }),
   tenant('PUT', '/organisations/{org}/sites/{site}/aliases/{address}', {

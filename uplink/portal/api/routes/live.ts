@@ -18,8 +18,7 @@ import { makeClaim } from './site.ts';
 async function ask(call: SiteCall, name: string, args: Readonly<Record<string, unknown>>): Promise<unknown> {
   const row = await siteOf(call.portal.records, call);
   if (row.state !== 'active') throw conflict('This site has no machine in service: there is nobody to ask.');
-  if (!isOnline(row, call.now))
-    throw unavailable('site-offline', 'The site is not connected now. Its mail goes on; what only it knows can be seen when it is back.');
+  if (!isOnline(row, call.now)) throw unavailable('site-offline', 'The site is not connected now: what only it knows can be seen when it is back.');
   try {
     return await query(call.portal, call.params.site, name, args, limits.apiQueryMs);
   } catch (error) {

@@ -9,7 +9,7 @@ import { challengeOf, creationOptions, creationResponse, relyingParty, verifyCre
 import { isPassword } from '../../identity/password.ts';
 import { addMember, organisationsOf, type Person } from '../../identity/person.ts';
 import { newId } from '../../identity/secret.ts';
-import { endSessions, rotateSession } from '../../identity/session.ts';
+import { endSessions, provedSince, rotateSession } from '../../identity/session.ts';
 import { newRecoveryCodes, newTotpSecret, totpStep, totpUri } from '../../identity/totp.ts';
 import type { Transaction } from '../../records.ts';
 import { sessionCookie } from '../actor.ts';
@@ -63,7 +63,7 @@ const factors = [
         if (step === null) throw conflict('There is another new secret meanwhile: give a code of that one.');
         tx.put('person', [me.id], { ...row, totp: pending, totpPending: null, totpStep: step, recoveryCodes: hashes });
         await tell({ action: 'person.totp.on', target: row.email });
-        return rotateSession(tx, portal.world, me.session, { strong: true });
+        return rotateSession(tx, portal.world, me.session, { strong: true, auth: provedSince(me.session.row.auth, 'code') });
       });
       return reply({ recoveryCodes: codes }, { headers: { 'Set-Cookie': sessionCookie(portal.url, secret) } });
     },

@@ -233,7 +233,7 @@ const inviting = [
         tx.remove('invitation', at.organisation, at.invitation);
         tx.remove('invitationBySecret', hash);
         await tell({ organisation: at.organisation, actor: row.email, auth: 'invitation', action: 'member.join', target: row.email, detail: row.role });
-        return signIn(call, tx, person, known !== null && actor?.kind === 'person' && actor.session.row.strong);
+        return signIn(call, tx, person, { auth: 'invitation', strong: known !== null && actor?.kind === 'person' && actor.session.row.strong });
       });
       return signedIn(portal, secret, 201);
     },

@@ -7,7 +7,7 @@ import { objection, sealPassword } from '../../identity/password.ts';
 import { assertionResponse, challengeOf, relyingParty, requestOptions, verifyAssertion } from '../../identity/passkey.ts';
 import { addMember, addPerson, normalEmail, type Person, personByEmail } from '../../identity/person.ts';
 import { hashOf, newId, sameText } from '../../identity/secret.ts';
-import { endSession, endSessions, isLive, rotateSession, sessionsOf } from '../../identity/session.ts';
+import { endSession, endSessions, isLive, provedSince, rotateSession, sessionsOf } from '../../identity/session.ts';
 import { sessionCookie } from '../actor.ts';
 import { invalid, notFound } from '../problem.ts';
 import { nothing, open, own, reply } from '../route.ts';
@@ -65,7 +65,7 @@ const coming = [
           target: body.organisation,
           detail: `first owner ${body.email}`,
         });
-        return signIn(call, tx, person, false);
+        return signIn(call, tx, person, { auth: 'setup link', strong: false });
       });
       return signedIn(portal, secret, 201);
     },
@@ -90,15 +90,16 @@ const coming = [
         if (row === undefined || after === null || !row.enabled) throw wrong(); // the code was used meanwhile
         if (after !== row) tx.put('person', [id], after);
         const strong = row.totp !== null;
+        const auth = strong ? 'password and code' : 'password';
         for (const { id: at } of await tx.list('membershipOf', [id]))
           await tell({
             organisation: at[1] as string,
             actor: row.email,
-            auth: strong ? 'password and code' : 'password',
+            auth,
             action: 'session.open',
             target: row.email,
           });
-        return signIn(call, tx, id, strong);
+        return signIn(call, tx, id, { auth, strong });
       });
       return signedIn(portal, secret);
     },
@@ -135,7 +136,7 @@ const coming = [
         tx.put('passkey', [person, response.id], { ...key, counter, seenAt: now });
         for (const { id: at } of await tx.list('membershipOf', [person]))
           await tell({ organisation: at[1] as string, actor: row.email, auth: 'passkey', action: 'session.open', target: row.email });
-        return signIn(call, tx, person, true);
+        return signIn(call, tx, person, { auth: 'passkey', strong: true });
       });
       return signedIn(portal, secret);
     },
@@ -171,7 +172,7 @@ const coming = [
             action: password === null ? 'session.open' : 'person.reset',
             target: row.email,
           });
-        return signIn(call, tx, person, true);
+        return signIn(call, tx, person, { auth: 'link', strong: false });
       });
       return signedIn(portal, secret);
     },
@@ -198,7 +199,8 @@ const being = [
         if (after === null) throw wrong();
         tx.put('person', [me.id], after);
         await tell({ action: 'session.prove', target: me.person.email });
-        return rotateSession(tx, portal.world, me.session, { reauthAt: now, strong: me.session.row.strong || after.totp !== null });
+        const auth = provedSince(me.session.row.auth, after.totp === null ? 'password' : 'password and code');
+        return rotateSession(tx, portal.world, me.session, { reauthAt: now, auth, strong: me.session.row.strong || after.totp !== null });
       });
       return signedIn(portal, secret);
     },
@@ -216,7 +218,7 @@ const being = [
     answer: shape.listOf(sessionRow),
     async handle({ portal, me, now }) {
       const live = (await sessionsOf(portal.records, me.id)).filter(({ row }) => isLive(row, now));
-      const items = live.map(({ id, row: { person: _, reauthAt: __, ...row } }) => ({ id, current: id === me.session.id, ...row }));
+      const items = live.map(({ id, row: { person: _, reauthAt: __, auth: ___, ...row } }) => ({ id, current: id === me.session.id, ...row }));
       return { items: items.sort((a, b) => b.seenAt - a.seenAt), next: null };
     },
   }),
