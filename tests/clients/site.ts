@@ -235,12 +235,21 @@ function stateOf(pid: number): string {
   }
 }
 
-export const alive = (pid: number): boolean => !['', 'Z'].includes(stateOf(pid));
+/** Of a process that ended, other threads may still be on their way out, with all that it has open. */
+export function alive(pid: number): boolean {
+  const state = stateOf(pid);
+  if (state !== 'Z') return state !== '';
+  try {
+    return readdirSync(`/proc/${pid}/task`).length > 1;
+  } catch {
+    return false;
+  }
+}
 
 /** kill -9 of a process and all below it, as systemd does: one that it was just about to start is not left behind. */
 export async function killTree(root: number): Promise<void> {
   signal(root, 'SIGSTOP');
-  await until('it stands still', () => ['', 'Z', 'T', 't'].includes(stateOf(root)), 10_000, 1);
+  await until('it stands still', () => ['T', 't'].includes(stateOf(root)) || !alive(root), 10_000, 1);
   const pids = descendants(root);
   for (const pid of pids) signal(pid);
   await until('every process of it is gone', () => pids.every((pid) => !alive(pid)), 10_000, 5);
