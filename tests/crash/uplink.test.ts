@@ -65,7 +65,6 @@ test(`U2: kill -9 of portal and site, seed ${seed}`, async () => {
         pair.startPortal();
       } else {
         await pair.killSite();
-        await sleep(500); // its ports
         pair.startSite();
       }
       await Promise.all(doing);

@@ -14,7 +14,7 @@ import type { RecordOf } from '../../../uplink/portal/kinds.ts';
 import { query } from '../../../uplink/portal/query.ts';
 import { openRecords, type Records } from '../../../uplink/portal/records.ts';
 import { want } from '../../../uplink/portal/want.ts';
-import { engineOptions } from '../../clients/site.ts';
+import { alive, descendants, engineOptions } from '../../clients/site.ts';
 import { openData } from '../../crash/data.ts';
 import { executable, mailsite, type Said } from '../cli/program.ts';
 import { documentOf } from '../storage/fixture.ts';
@@ -53,6 +53,15 @@ export const documentWith = (accounts: number): Document => ({
   accounts: Array.from({ length: accounts }, (_, i) => ({ address: `u${i}@example.test`, name: '', password: hash, quotaBytes: 0, enabled: true })),
 });
 
+/** kill -9 of the first process; the others end as it is gone. */
+async function ended(process: Subprocess | null): Promise<void> {
+  if (process === null || process.exitCode !== null || process.signalCode !== null) return;
+  const pids = descendants(process.pid);
+  process.kill('SIGKILL');
+  await process.exited;
+  await until('its processes are gone', async () => pids.every((pid) => !alive(pid)));
+}
+
 export class Pair {
   readonly url: string;
   readonly portalData: string;
@@ -90,14 +99,10 @@ export class Pair {
     this.site = this.start('run', '--data', this.siteData, '--listen', '127.0.0.1', '--port-offset', String(this.offset));
   }
   async killPortal(): Promise<void> {
-    this.portal?.kill('SIGKILL');
-    await this.portal?.exited;
-    await sleep(200); // its children see that it is gone
+    await ended(this.portal);
   }
   async killSite(): Promise<void> {
-    this.site?.kill('SIGKILL');
-    await this.site?.exited;
-    await sleep(200);
+    await ended(this.site);
   }
 
   /** All ends by SIGKILL; then both are whole. */
