@@ -1,7 +1,7 @@
 // `mailsite snapshot verify`: exit code 1 and a line on stderr for each problem. With its key and --deep the snapshot is
 // restored into a scratch folder, checked by every rule down to the hash of every body, and thrown away.
 
-import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { constants, setPriority, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { limits } from '../../actors/limits.ts';
@@ -142,13 +142,29 @@ function scratch(given: Arguments): string {
   for (const name of readdirSync(near).filter((found) => found.startsWith(scratchName))) {
     if (abandoned(join(near, name))) rmSync(join(near, name), { recursive: true, force: true });
   }
-  const folder = mkdtempSync(join(near, scratchName));
-  if (!holdAlone(join(folder, 'lock'))) throw new Failure(`${folder} cannot be locked: run this again`);
-  return folder;
+  for (let tries = 1; ; tries++) {
+    const folder = mkdtempSync(join(near, scratchName));
+    try {
+      if (holdAlone(join(folder, 'lock'))) return folder;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    // another verify has just taken it for one that was left
+    if (tries === 10) throw new Failure(`${folder} cannot be locked: run this again`);
+  }
 }
 
+/** The lock is the first that is in one. */
 function abandoned(folder: string): boolean {
-  const lock = join(folder, 'lock');
-  const ours = lstatSync(folder, { throwIfNoEntry: false })?.uid === process.getuid?.(); // /tmp is everybody's
-  return ours && existsSync(lock) && holdAlone(lock);
+  try {
+    if (lstatSync(folder).uid !== process.getuid?.()) return false; // /tmp is everybody's
+    const found = readdirSync(folder);
+    if (found.includes('lock')) return holdAlone(join(folder, 'lock'));
+    if (found.length > 0) return true; // whoever was removing it was killed as well
+    rmdirSync(folder); // it was killed before it had a lock
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'ENOTEMPTY') throw error; // another one has removed or taken it
+  }
+  return false;
 }

@@ -246,6 +246,22 @@ test.skipIf(Bun.which('script') === null)('on a terminal it asks for the kit, an
   expect(said).toContain(`mail.example.test is restored in ${at('asked')}`);
 });
 
+test('what a verify that was killed left is removed by the next one, wherever it was killed', () => {
+  const tmp = join(site.data, 'tmp');
+  const left = (): string[] => readdirSync(tmp).filter((name) => name.startsWith('verify-'));
+  for (const [name, files] of [
+    ['verify-began', []],
+    ['verify-working', ['lock', 'rows']],
+    ['verify-removed', ['rows']],
+  ] as const) {
+    mkdirSync(join(tmp, name), { mode: 0o700 });
+    for (const file of files) writeFileSync(join(tmp, name, file), '');
+  }
+  expect(left()).toHaveLength(3);
+  expect(onSite('verify', '--deep', '--from', place)).toMatchObject({ code: 0 });
+  expect(left()).toEqual([]);
+});
+
 test('a copy that ran beside its site is not taken for it', async () => {
   const alice = await logIn(site, 'alice');
   await append(alice, 'Trash', '', message(8));
