@@ -336,7 +336,7 @@ test('light and dark are chosen, and stay chosen', async () => {
   const light = await ground();
   await page.getByRole('button', { name: /profile, appearance, sign out/ }).click();
   await page.getByRole('menuitem', { name: 'Dark' }).click();
-  await expect.poll(ground).not.toBe(light);
+  await expect.poll(ground, { timeout: 30_000 }).not.toBe(light);
   await page.reload();
   await page.locator('h1').waitFor();
   expect(await ground()).not.toBe(light);

@@ -122,15 +122,15 @@ test('two who edit one account lose nothing: each sees the change of the other, 
     await other.getByText('Name: was “Zoe”, is now “Zoe Abel”, yours “Zoe Beck”').waitFor();
     await other.getByRole('button', { name: 'Save mine' }).click();
     await page.getByText('Zoe Beck').first().waitFor();
-    await expect.poll(() => page.getByLabel('Name', { exact: true }).inputValue()).toBe('Zoe Beck'); // nothing was typed there since
+    await expect.poll(() => page.getByLabel('Name', { exact: true }).inputValue(), { timeout: 30_000 }).toBe('Zoe Beck'); // nothing was typed there since
     expect(seen.every((body) => body === JSON.stringify({ name: 'Zoe Beck' }))).toBe(true); // and no limit was sent
     // other fields of the same account: both changes stand, and nobody is asked
     await page.getByLabel('Limit', { exact: true }).fill('1.5 GiB');
     await other.getByLabel('Name', { exact: true }).fill('Zoe B.');
     await page.getByRole('button', { name: 'Save', exact: true }).click();
-    await expect.poll(() => other.getByLabel('Limit', { exact: true }).inputValue()).toBe('1.5 GiB');
+    await expect.poll(() => other.getByLabel('Limit', { exact: true }).inputValue(), { timeout: 30_000 }).toBe('1.5 GiB');
     await other.getByRole('button', { name: 'Save', exact: true }).click();
-    await expect.poll(() => page.getByLabel('Name', { exact: true }).inputValue()).toBe('Zoe B.');
+    await expect.poll(() => page.getByLabel('Name', { exact: true }).inputValue(), { timeout: 30_000 }).toBe('Zoe B.');
     expect(await other.getByText('Changed meanwhile').count()).toBe(0);
     // and giving way
     await other.getByLabel('Name', { exact: true }).fill('Zoe C.');
@@ -151,9 +151,9 @@ test('two who edit one account lose nothing: each sees the change of the other, 
     await resolvers(other).getByRole('button', { name: 'Save', exact: true }).click();
     await other.locator('.changebar', { hasText: 'Resolvers changed' }).waitFor();
     await page.reload();
-    await expect.poll(() => page.getByLabel('Name', { exact: true }).inputValue()).toBe('Zoe E.');
+    await expect.poll(() => page.getByLabel('Name', { exact: true }).inputValue(), { timeout: 30_000 }).toBe('Zoe E.');
     await page.goto(new URL(`${site}/settings`, page.url()).href);
-    await expect.poll(() => resolvers(page).getByLabel('Addresses').inputValue()).toBe('127.0.0.2:53');
+    await expect.poll(() => resolvers(page).getByLabel('Addresses').inputValue(), { timeout: 30_000 }).toBe('127.0.0.2:53');
     await resolvers(other).getByLabel('Addresses').fill('127.0.0.3:53');
     await resolvers(page).getByLabel('Addresses').fill('127.0.0.4:53');
     await resolvers(page).getByRole('button', { name: 'Save', exact: true }).click();

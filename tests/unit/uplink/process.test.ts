@@ -11,6 +11,7 @@ import { documentOf } from '../../../uplink/portal/want.ts';
 import { QueryFailed } from '../../../uplink/portal/query.ts';
 import { fingerprintWords } from '../../../uplink/keys.ts';
 import { executable, mailsite, temporary } from '../cli/program.ts';
+import { engineOptions } from '../../clients/site.ts';
 import { documentWith, freePort, Pair, SITE, until } from './pair.ts';
 
 const newPair = async (env: Record<string, string> = {}): Promise<Pair> =>
@@ -58,7 +59,7 @@ test('U1 U2: a machine joins, takes a document, does a command once, answers a q
     expect(await greets(25 + pair.offset)).toMatch(/^220 /);
     const file = join(pair.siteData, 'by-hand.json');
     writeFileSync(file, JSON.stringify(documentWith(1)));
-    expect(mailsite(['apply', file, '--data', pair.siteData]).errors.join()).toMatch(/locked by the portal http:.*rev 1.*--key FILE/);
+    expect(mailsite(['apply', file, '--data', pair.siteData, ...engineOptions]).errors.join()).toMatch(/locked by the portal http:.*rev 1.*--key FILE/);
 
     pair.startPortal();
     const rev = await until('another rev is wanted', () => pair.want(documentWith(3)));
@@ -83,7 +84,7 @@ test('a site with 12,000 accounts joins as it is, and is changed from there', as
     const large = documentWith(12_000);
     const file = join(temporary(), 'large.json');
     writeFileSync(file, JSON.stringify(large));
-    expect(mailsite(['apply', file, '--data', pair.siteData]).errors).toEqual([]);
+    expect(mailsite(['apply', file, '--data', pair.siteData, ...engineOptions]).errors).toEqual([]);
     expect(pair.join(await pair.claim('c1')).errors).toEqual([]);
     pair.startSite();
     await until('the portal has what the site had', async () => (await pair.siteRecord()).wantedRev === 1, 60_000);
