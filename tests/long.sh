@@ -48,6 +48,8 @@ parts=(
   'lsm-fetchmail  clients/fetchmail.test.ts  MAILSITE_ENGINE=lsm'
   'lsm-node       clients/node.test.ts       MAILSITE_ENGINE=lsm'
   'lsm-dialogs    clients/dialogs.test.ts    MAILSITE_ENGINE=lsm'
+  'lsm-postfix    clients/postfix.test.ts    MAILSITE_ENGINE=lsm'
+  "lsm-portal     crash/portal.test.ts       MAILSITE_ENGINE=lsm MAILSITE_KILLS=${kills:-10}"
   'lsm-smtp       hostile/smtp.test.ts       MAILSITE_ENGINE=lsm'
   'lsm-imap       hostile/imap.test.ts       MAILSITE_ENGINE=lsm'
   'lsm-flood      hostile/flood.test.ts      MAILSITE_ENGINE=lsm'
@@ -59,11 +61,9 @@ parts=(
 beside=(
   'ui             ui'
   'postfix        clients/postfix.test.ts'
-  'lsm-postfix    clients/postfix.test.ts    MAILSITE_ENGINE=lsm'
   'uplink         crash/uplink.test.ts'
   'park           crash/parting.test.ts'
   'lsm-uplink     crash/uplink.test.ts       MAILSITE_ENGINE=lsm'
-  "lsm-portal     crash/portal.test.ts       MAILSITE_ENGINE=lsm MAILSITE_KILLS=${kills:-10}"
   'compact        crash/compact.test.ts'
   'bare           container/bare.test.ts'
   'booted         container/booted.test.ts'
