@@ -534,9 +534,9 @@ class Simulation {
   private async byHand(box: Box, first: boolean): Promise<void> {
     const document = JSON.stringify(await this.document(false));
     await this.verb(box, async ({ site }) => {
-      const done = await site.store.ask('applyConfig', { now: site.world.now(), document });
       site.view.refresh();
-      const locked = getRow(site.view, 'uplink', {}) !== undefined;
+      const locked = getRow(site.view, 'uplink', {}) !== undefined; // before: it may join while the answer is on its way
+      const done = await site.store.ask('applyConfig', { now: site.world.now(), document });
       if (!isRefusal(done)) this.documents.texts.add(canonical(JSON.parse(document)));
       if (!first && locked && !isRefusal(done)) throw new Broken('U1', 'a site with a portal took a document by hand');
     }).catch(lost);
