@@ -37,5 +37,6 @@ export const uplinkSeeds: readonly (readonly [seed: number, found: string])[] = 
   [1622, 'a rev was wanted under a number that the site had rejected before an older copy of the portal came back'],
   [4556, 'a session that was opened for one machine went on for the next'],
   [20304, 'a site that joined after it had taken a document by hand, and before it could say so (the simulator)'],
+  [21834, 'an answer to a challenge that came after the next session had begun was taken for that of a copy'],
   [1946, 'a link that was lost slowly ended the one after it (the simulator)'],
 ];

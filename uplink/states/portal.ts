@@ -50,7 +50,8 @@ type Body<T extends ToPortal['t']> = Extract<ToPortal, { t: T }>['body'];
 
 /** What is done to the records. */
 export type Deed =
-  | { readonly name: 'admit'; readonly statement: AuthStatement; readonly signed: SignedValue }
+  /** `waitedMs`: since it was challenged. */
+  | { readonly name: 'admit'; readonly statement: AuthStatement; readonly signed: SignedValue; readonly waitedMs: number }
   | { readonly name: 'begin'; readonly who: Who; readonly statement: AuthStatement }
   | { readonly name: 'look'; readonly who: Who; readonly sentRev: number; readonly sentCommands: ReadonlySet<string> }
   | { readonly name: 'applied'; readonly who: Who; readonly body: Body<'applied'> }
@@ -199,7 +200,15 @@ function authorised(session: PortalSession, signed: SignedValue, seen: PortalSee
   // whether the machine's key signed it is seen where the key is: in the deed
   const { challenge, portal, nonce } = said.data;
   if (challenge !== seen.nonce || portal !== seen.portal) return bye(session, 'refused', limits.uplinkReportMs);
-  return deed({ ...session, phase: 'admitting', nonce, statement: said.data }, { name: 'admit', statement: said.data, signed });
+  return deed(
+    { ...session, phase: 'admitting', nonce, statement: said.data },
+    {
+      name: 'admit',
+      statement: said.data,
+      signed,
+      waitedMs: seen.monotonicMs - session.beganAtMs,
+    },
+  );
 }
 
 interface Slice {

@@ -31,10 +31,19 @@ const rest = {
   lineage: '',
   commit: 0,
 };
-const admit = ({ portal }: House, epoch: number) => {
+const admit = ({ portal }: House, epoch: number, waitedMs = 0) => {
   const signed = signValue(machine, 'auth', { ...rest, machine: 'm', epoch, counter: 5 });
-  return doDeed(portal, { name: 'admit', statement: JSON.parse(signed.signed) as AuthStatement, signed });
+  return doDeed(portal, { name: 'admit', statement: JSON.parse(signed.signed) as AuthStatement, signed, waitedMs });
 };
+
+test('U3: an answer to a challenge from before the session that was begun is not that of a copy; a later one is', async () => {
+  const here = await portalWith({ epoch: 1 }, {});
+  const [{ id, body }] = (await here.portal.records.list('machine', ['s'])) as [{ id: readonly string[]; body: object }];
+  const begun = { ...body, epoch: 1, sessionCounter: 6, seenAt: here.portal.world.now() - 1_000 };
+  await here.portal.records.transact(async (tx) => tx.put('machine', id, begun as never));
+  expect(await admit(here, 1, 2_000)).toEqual({ is: 'bye', reason: 'again' });
+  expect(await admit(here, 1, 500)).toMatchObject({ verdict: 'quarantined' });
+});
 
 test('U3: a portal whose records are older than the machine judges nobody, and tells people once', async () => {
   const here = await portalWith({ state: 'decommissioned' });

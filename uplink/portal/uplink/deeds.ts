@@ -57,7 +57,7 @@ const nothing: Done = { is: 'nothing' };
 const confused: Done = { is: 'bye', reason: 'confused' };
 const verdict = (of: Verdict, machine: string, epoch: number): Done => ({ is: 'verdict', verdict: of, machine, epoch });
 
-async function admit({ world }: Here, tx: Transaction, { statement, signed }: DeedOf<'admit'>): Promise<Done> {
+async function admit({ world }: Here, tx: Transaction, { statement, signed, waitedMs }: DeedOf<'admit'>): Promise<Done> {
   const { site: id, machine: name, epoch, counter } = statement;
   const organisation = (await tx.get('siteOf', id))?.organisation;
   const machine = await tx.get('machine', id, name);
@@ -68,6 +68,8 @@ async function admit({ world }: Here, tx: Transaction, { statement, signed }: De
   const fallen = verdictOn(site, machine, name);
   if (fallen !== null) return verdict(fallen, name, site.epoch);
   if (epoch !== site.epoch) return verdict('superseded', name, site.epoch);
+  // it was challenged before the session that it does not know of: its own answer came late, by a connection that it has left
+  if (counter < machine.sessionCounter && world.now() - waitedMs <= (machine.seenAt ?? 0)) return { is: 'bye', reason: 'again' };
   if (counter < machine.sessionCounter) return quarantine(tx, world, { organisation, site: id, machine: name, counter }, { site, machine });
   const offered = Math.max(machine.offered, machine.sessionCounter, counter) + 1;
   tx.put('machine', [id, name], { ...machine, offered });
