@@ -104,6 +104,8 @@ export class SmtpClient {
   private extensions: ReadonlyMap<string, string> = new Map();
   private broken = false;
   private sent = 0;
+  /** Has the peer taken a MAIL that neither a message nor RSET has ended? */
+  private begun = false;
 
   constructor(world: World, hop: Hop, connection: Connection) {
     this.world = world;
@@ -227,6 +229,7 @@ export class SmtpClient {
     this.sent++;
     let taken: readonly Verdict[] | null = null;
     try {
+      await this.reset();
       const envelope = await this.envelope(message, message.size + signature.length);
       if (envelope.kind === 'refused') return envelope;
       if (envelope.data === null) return { kind: 'answered', verdicts: envelope.verdicts };
@@ -237,6 +240,17 @@ export class SmtpClient {
       if (!(error instanceof Broken)) throw error;
       return taken ? { kind: 'answered', verdicts: instead(taken, error.verdict) } : { kind: 'refused', verdict: error.verdict };
     }
+  }
+
+  /**
+   * Ends what the last transaction left open when nobody was taken (RFC 5321 §4.1.1.5): else the next MAIL, of a message
+   * that has nothing to do with it, would be answered with 503.
+   */
+  private async reset(): Promise<void> {
+    if (!this.begun) return;
+    const reply = await this.ask('RSET', limits.outboundReplyMs);
+    if (reply.code !== 250) throw new Broken({ ...verdictOf(reply), kind: 'later', status: '4.5.1' });
+    this.begun = false;
   }
 
   /** MAIL, RCPT and DATA. `data` is the 354, or null when there is nobody to send it to. */
@@ -254,19 +268,18 @@ export class SmtpClient {
     };
     const mail = await next(0);
     const taken = mail.code === 250;
+    this.begun = taken;
     if (!taken && !pipelining) return this.refusedMail(mail, message);
     const verdicts: Verdict[] = [];
     for (let n = 1; n <= message.recipients.length; n++) verdicts.push(verdictOf(await next(n)));
     const someone = taken && verdicts.some((v) => v.kind === 'relayed');
-    if (!someone && !pipelining) {
-      await this.ask('RSET', limits.outboundReplyMs);
-      return { kind: 'ready', verdicts, data: null };
-    }
+    if (!someone && !pipelining) return { kind: 'ready', verdicts, data: null };
     const data = await next(commands.length - 1);
     if (!someone && data.code === 354) {
       // RFC 2920 §3.1: a server that began DATA without a recipient is given an empty message, which it must refuse.
       this.connection.write('.\r\n');
       await this.reply(limits.outboundDoneMs);
+      this.begun = false;
     }
     if (!taken) return this.refusedMail(mail, message);
     if (data.code === 354) return { kind: 'ready', verdicts, data: someone ? data : null };
@@ -279,6 +292,8 @@ export class SmtpClient {
     mail: SmtpReply,
     message: Outgoing,
   ): Promise<Exclude<Sent, { kind: 'answered' }> | { kind: 'ready'; verdicts: Verdict[]; data: null }> {
+    // Where mail went before, 503 is about the order of commands: a connection of its own will tell what holds for this message.
+    if (mail.code === 503 && this.sent > 1) throw new Broken({ ...verdictOf(mail), kind: 'later', status: '4.5.1' });
     const verdict = mail.code < 400 ? later('4.5.0', `${this.hop.host} answered MAIL with ${mail.code}`) : verdictOf(mail);
     if (verdict.kind === 'failed') return { kind: 'ready', verdicts: message.recipients.map(() => verdict), data: null };
     return { kind: 'refused', verdict };
@@ -315,7 +330,9 @@ export class SmtpClient {
     }
     this.connection.write(stuffing.finish());
     await this.drained();
-    return this.reply(limits.outboundDoneMs);
+    const reply = await this.reply(limits.outboundDoneMs);
+    this.begun = false;
+    return reply;
   }
 
   private async drained(): Promise<void> {

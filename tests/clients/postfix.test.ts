@@ -62,7 +62,18 @@ describe.skipIf(!isolated || !installed('postfix', 'knotd'))('Postfix, with DNS'
       tls: { rejectUnauthorized: false },
     }).sendMail({ from: 'Alice <alice@example.test>', to: [...(typeof to === 'string' ? [to] : to)], subject, text, ...more });
   const delivered = (user: string, subject: string, timeoutMs = 30_000): Promise<string> =>
-    until(`${subject} at ${user}@peer.test`, async () => (await postfix.mail(user)).find((source) => source.includes(`Subject: ${subject}`)), timeoutMs, 200);
+    withLogs(() =>
+      until(`${subject} at ${user}@peer.test`, async () => (await postfix.mail(user)).find((source) => source.includes(`Subject: ${subject}`)), timeoutMs, 200),
+    );
+  /** Whoever reads of a message that did not come wants to know what both hosts said of it. */
+  const withLogs = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      const queue = JSON.stringify((await site.status()).queue);
+      throw new Error(`${String(error)}\nqueue: ${queue}\nours:\n${site.log.slice(-6_000)}\nPostfix:\n${postfix.log.slice(-6_000)}`);
+    }
+  };
   const queueIsEmpty = (): Promise<unknown> => until('the queue is empty', async () => (await site.status()).queue.length === 0, 30_000, 300);
 
   test('Postfix finds us by MX and delivers over TLS', async () => {
@@ -157,6 +168,15 @@ describe.skipIf(!isolated || !installed('postfix', 'knotd'))('Postfix, with DNS'
     expect(waiting.lastError).toContain('mailbox full');
   });
 
+  test('mail that follows a refused one over the same connection is delivered', async () => {
+    const many = Array.from({ length: 12 }, (_, i) => i);
+    await Promise.all(many.flatMap((i) => [send('full@peer.test', `refused-${i}.`), send('pat@peer.test', `follows-${i}.`)]));
+    for (const i of many) await delivered('pat', `follows-${i}.`, 180_000);
+    expect((await messages(site, 'alice')).filter(({ source }) => source.includes('Subject: follows'))).toEqual([]);
+    // by one connection that Postfix had refused somebody on before
+    expect(postfix.log).toMatch(/disconnect from .* mail=[2-9]\d* rcpt=[1-9]\d*\/\d+ data=[1-9]/);
+  });
+
   // what is put off on a busy machine comes with the next try
   test('10 MB both ways, octet for octet', async () => {
     const blob = Buffer.from(Array.from({ length: 7_000_000 }, (_, i) => (i * 31 + (i >> 8)) % 256));
@@ -165,7 +185,8 @@ describe.skipIf(!isolated || !installed('postfix', 'knotd'))('Postfix, with DNS'
     const encoded = blob.toString('base64').replace(/.{76}/g, '$&\n');
     expect(there).toContain(encoded.slice(0, 8_000_000));
     await postfix.send('pat@peer.test', 'bob@example.test', `Subject: large back\nFrom: pat@peer.test\n\n${encoded}\n`);
-    expect((await arrives(site, 'bob', 'large back', 'INBOX', 300_000)).source).toContain(encoded.slice(0, 8_000_000).replaceAll('\n', '\r\n'));
+    const back = await withLogs(() => arrives(site, 'bob', 'large back', 'INBOX', 300_000));
+    expect(back.source).toContain(encoded.slice(0, 8_000_000).replaceAll('\n', '\r\n'));
   });
 
   test('no word of a password in the log', () => {

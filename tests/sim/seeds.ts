@@ -9,6 +9,8 @@ export const seeds: readonly (readonly [seed: number, found: string])[] = [
   [42330, 'IMAP: the same'],
   [43726, 'IMAP: the same'],
   [62091, 'IMAP: the same'],
+  [135, 'mail bounced because the message before it, on the same connection, had found no recipient'],
+  [291, 'the same'],
   [9916, 'a sync that failed while the store recovered left a machine with two stores (the simulator, not the store)'],
 ];
 

@@ -104,7 +104,11 @@ const reset = (t: Transaction): void => {
 };
 
 function begin(o: SinkOptions, dialog: Dialog, t: Transaction, line: string): void {
-  reset(t);
+  // RFC 5321 §4.1.4: as Postfix does
+  if (t.from !== null) {
+    dialog.send('503 5.5.1 nested MAIL\r\n');
+    return;
+  }
   const now = !o.random.chance(o.faults);
   if (now) t.from = addressIn(line);
   dialog.send(now ? '250 ok\r\n' : '451 4.3.0 try later\r\n');

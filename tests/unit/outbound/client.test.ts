@@ -115,6 +115,44 @@ describe('a transaction', () => {
     expect(host.commands.at(-1)).toBe('QUIT');
   });
 
+  /** Sends `first`, then `second` over the same connection, and says what became of `second`. */
+  async function both(script: Script, first: Outgoing, second: Outgoing): Promise<Run & { readonly next: Sent }> {
+    const ran = await run(script, first, { quit: false });
+    expect(ran.client?.reusable).toBe(true);
+    let next: Sent | null = null;
+    void ran.client?.send(second).then((answer) => (next = answer));
+    await ran.world.until(() => next !== null);
+    return { ...ran, next: next as unknown as Sent };
+  }
+
+  test.each([
+    ['pipelined', ['PIPELINING'], false],
+    ['one by one', [], false],
+    ['answered 354 all the same', ['PIPELINING'], true],
+  ] as const)('nobody taken, then another message over the same connection, which is taken (%s)', async (_, extensions, begins) => {
+    const script: Script = {
+      extensions,
+      on(command, { recipients }) {
+        if (/^RCPT.*full@/.test(command)) return '452 4.2.2 mailbox full';
+        if (begins && command === 'DATA' && recipients === 0) return '354 go on';
+        return command === '.' && recipients === 0 ? '554 5.5.1 nobody' : undefined;
+      },
+    };
+    const { host, sent, next } = await both(script, message('\r\nfirst\r\n', { recipients: to('full@remote.test') }), message('\r\nsecond\r\n'));
+    expect(verdicts(sent)).toEqual(['later 4.2.2']);
+    expect(verdicts(next)).toEqual(['relayed 2.0.0']);
+    expect(host.mails.map((m) => m.data)).toEqual(['\r\nsecond\r\n']);
+    expect(host.connections).toBe(1);
+  });
+
+  test('503 to MAIL where mail went before says nothing of the message: another connection may take it', async () => {
+    let mails = 0;
+    const script: Script = { on: (c) => (c.startsWith('MAIL') && ++mails > 1 ? '503 5.5.1 nested MAIL' : undefined) };
+    const { next, client } = await both(script, message('\r\nfirst\r\n'), message('\r\nsecond\r\n'));
+    expect(next).toMatchObject({ kind: 'refused', verdict: { kind: 'later' } });
+    expect(client?.reusable).toBe(false);
+  });
+
   test('RFC 2920 §3.1: 354 without a recipient is answered with an empty message only', async () => {
     const script: Script = {
       extensions: ['PIPELINING'],

@@ -89,7 +89,8 @@ export function sink(script: Script = {}): Sink {
         } catch {
           break;
         }
-      } else if (verb === 'MAIL') {
+      } else if (verb === 'MAIL' && mail !== null) say('503 5.5.1 nested MAIL');
+      else if (verb === 'MAIL') {
         mail = { from: /<([^>]*)>/.exec(command)?.[1] ?? '', mailLine: command, to: [], rcptLines: [], data: '', signatures: '', tls: connection.tls !== null };
         say('250 2.1.0 ok');
       } else if (verb === 'RCPT') {
