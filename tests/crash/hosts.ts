@@ -13,6 +13,7 @@ import { alive, descendants, executable, greeting, signal } from '../clients/sit
 import { temporary } from '../unit/cli/program.ts';
 import { type Cloud, cloud } from '../unit/portal/cloud.ts';
 import { passphrase } from '../unit/portal/house.ts';
+import type { Portal } from './relay.ts';
 
 /** A supervisor and its processes. */
 class Unit {
@@ -61,10 +62,10 @@ export interface Listed {
 }
 
 /** A portal with its first owner and one site, `example.org` with `ann`. */
-export class Town {
+export class Town implements Portal {
   readonly unit = new Unit();
   readonly cloud: Cloud;
-  private readonly port: number;
+  readonly port: number;
   private cookie = '';
   /** Of the site, in the API. */
   private path = '';
@@ -74,9 +75,20 @@ export class Town {
     this.port = port;
   }
 
+  kill(): Promise<void> {
+    return this.unit.kill();
+  }
+  async begin(): Promise<void> {
+    this.start();
+    await until('the portal answers', async () => (await fetch(`${this.cloud.url}/`)).ok);
+  }
+  private start(): void {
+    this.unit.begin('portal', '--data', this.cloud.data, '--listen', `127.0.0.1:${this.port}`);
+  }
+
   /** Returns the claim of the first machine. */
   async found(): Promise<string> {
-    this.unit.begin('portal', '--data', this.cloud.data, '--listen', `127.0.0.1:${this.port}`);
+    this.start();
     const token = await until('the portal says how to begin', () => /setup#([\w-]{43})\n/.exec(this.unit.said())?.[1]);
     const founder = { token, organisation: 'First', name: 'Olga', email: 'olga@example.org', password: passphrase };
     const answer = await this.cloud.ask('POST', '/setup', null, founder);

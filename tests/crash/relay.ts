@@ -1,6 +1,6 @@
 // Stands between sites and their portal, reads along, and cuts the network at one step of what they say to each other: at a
 // request, at its answer, or at a frame of the uplink, before any octet of it has come through or when half of them have.
-// All that goes through it is cut then, and new connections too, until it is mended.
+// All that goes through it is cut then, and new connections too, until it is mended. Or the portal is killed at that step.
 
 import net from 'node:net';
 import { sleep } from '../clients/programs.ts';
@@ -9,9 +9,17 @@ import { type Address, addressOf } from './network.ts';
 /**
  * What becomes of connections. reset: they end at once, and so does each new one. gone: the address is not there; they
  * go on when it is back. silent: nothing comes through, and when the network is back nobody knows them: they are reset.
- * mute: the same, but nobody ever says so.
+ * mute: the same, but nobody ever says so. killed: the portal itself is, by -9, and begins again when it is mended.
  */
-export type How = 'reset' | 'gone' | 'silent' | 'mute';
+export type How = 'reset' | 'gone' | 'silent' | 'mute' | 'killed';
+
+/** The portal as a process. */
+export interface Portal {
+  readonly port: number;
+  kill(): Promise<void>;
+  /** Resolves when it answers. */
+  begin(): Promise<void>;
+}
 
 export interface Cut {
   /** Which step, from 1. */
@@ -46,12 +54,14 @@ export class Relay {
   private readonly lines = new Set<Line>();
   private readonly address: Address;
   private readonly server: net.Server;
+  private readonly portal: Portal;
 
-  /** `portal`: its port on 127.0.0.1. */
-  constructor(ip: string, port: number, portal: number) {
+  /** `portal`: it listens on 127.0.0.1. */
+  constructor(ip: string, port: number, portal: Portal) {
     this.address = addressOf(ip);
     this.url = `http://${ip}:${port}`;
-    this.server = net.createServer((site) => this.come(site, portal)).listen(port, ip);
+    this.portal = portal;
+    this.server = net.createServer((site) => this.come(site)).listen(port, ip);
   }
 
   /** Counts anew from here, and cuts at the step that `cut` names. */
@@ -72,6 +82,7 @@ export class Relay {
   async mend(): Promise<void> {
     await this.cutting;
     const how = this.down;
+    if (how === 'killed') await this.portal.begin();
     this.down = null;
     if (how === 'gone') this.address.mend();
     const [first, ...more] = this.held.splice(0);
@@ -85,11 +96,12 @@ export class Relay {
     for (const line of this.lines) this.end(line);
   }
 
-  private cut(how: How): void {
+  private async cut(how: How): Promise<void> {
     this.down = how;
     if (how === 'gone') this.address.cut();
+    if (how === 'killed') await this.portal.kill();
     for (const line of this.lines) {
-      if (how === 'reset') this.end(line);
+      if (how === 'reset' || how === 'killed') this.end(line);
       if (how === 'silent' || how === 'mute') line.dead = true;
     }
   }
@@ -101,10 +113,10 @@ export class Relay {
     line.portal.resetAndDestroy();
   }
 
-  private come(site: net.Socket, port: number): void {
+  private come(site: net.Socket): void {
     site.on('error', () => {});
-    if (this.down === 'reset') return void site.resetAndDestroy();
-    const portal = net.connect(port, '127.0.0.1');
+    if (this.down === 'reset' || this.down === 'killed') return void site.resetAndDestroy();
+    const portal = net.connect(this.portal.port, '127.0.0.1');
     const line: Line = { site, portal, phase: 'idle', asked: '', dead: this.down === 'silent' || this.down === 'mute' };
     this.lines.add(line);
     for (const [from, to] of [

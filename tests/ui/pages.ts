@@ -11,6 +11,20 @@ export interface Shown {
   /** What is done before one looks. */
   readonly act?: (page: Page) => Promise<void>;
 }
+/** Somebody else saves another name while one types. */
+async function changedByAnother(page: Page): Promise<void> {
+  await page.getByLabel('Name').fill('Alice Archer, office');
+  await page.route(/\/accounts\/alice(@|%40)linden\.example$/, async (route) => {
+    if (route.request().method() === 'GET') {
+      const answer = await route.fetch();
+      return route.fulfill({ response: answer, json: { ...(await answer.json()), name: 'Alice A. Archer' } });
+    }
+    const changed = [{ path: 'accounts/alice@linden.example', by: 'Tom Reed' }];
+    return route.fulfill({ status: 412, contentType: 'application/problem+json', json: { type: 'about:blank', title: 'Changed meanwhile', status: 412, changed } });
+  });
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('Choose which to keep').waitFor();
+}
 const org = '/o/linden-trust';
 const linden = `${org}/sites/linden`;
 export const pages: readonly Shown[] = [
@@ -84,6 +98,7 @@ export const pages: readonly Shown[] = [
   { name: 'accounts', path: `${linden}/accounts` },
   { name: 'new-account', path: `${linden}/accounts/new` },
   { name: 'account', path: `${linden}/accounts/alice@linden.example` },
+  { name: 'account-conflict', path: `${linden}/accounts/alice@linden.example`, act: changedByAnother },
   { name: 'account-helpdesk', path: `${linden}/accounts/alice@linden.example`, as: 'helpdesk' },
   {
     name: 'account-delete',
@@ -116,6 +131,8 @@ export const pages: readonly Shown[] = [
     },
   },
   { name: 'missing', path: `${org}/sites/nothing` },
+  { name: 'nowhere', path: '/bogus' },
+  { name: 'nowhere-in-site', path: `${linden}/bogus` },
   { name: 'not-allowed', path: `${linden}/settings`, as: 'read-only' },
   {
     name: 'palette',
