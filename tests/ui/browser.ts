@@ -32,7 +32,7 @@ export async function openContext(browser: Browser, { scheme, width }: Looking):
 export function complaintsOf(page: Page): string[] {
   const found: string[] = [];
   page.on('console', (message) => {
-    if (message.type() === 'error' && !/status of (401|404|409|422|503)/.test(message.text())) found.push(message.text());
+    if (message.type() === 'error' && !/status of (401|404|409|412|422|503)/.test(message.text())) found.push(message.text());
   });
   page.on('pageerror', (error) => found.push(String(error)));
   return found;

@@ -20,7 +20,11 @@ async function changedByAnother(page: Page): Promise<void> {
       return route.fulfill({ response: answer, json: { ...(await answer.json()), name: 'Alice A. Archer' } });
     }
     const changed = [{ path: 'accounts/alice@linden.example', by: 'Tom Reed' }];
-    return route.fulfill({ status: 412, contentType: 'application/problem+json', json: { type: 'about:blank', title: 'Changed meanwhile', status: 412, changed } });
+    return route.fulfill({
+      status: 412,
+      contentType: 'application/problem+json',
+      json: { type: 'about:blank', title: 'Changed meanwhile', status: 412, changed },
+    });
   });
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByText('Choose which to keep').waitFor();

@@ -119,7 +119,7 @@ test('two who edit one account lose nothing: each sees the change of the other, 
     expect(await other.getByLabel('Name', { exact: true }).inputValue()).toBe('Zoe Beck');
     await other.getByRole('button', { name: 'Save', exact: true }).click();
     await other.getByText('Changed meanwhile by mara@linden.example').waitFor();
-    await other.getByText('Name: was “Zoe”, is now “Zoe Abel”, yours “Zoe Beck”').waitFor();
+    expect(await other.locator('.contested').allInnerTexts()).toEqual(['Name\nWas\n“Zoe”\nIs now\n“Zoe Abel”\nYours\n“Zoe Beck”']);
     await other.getByRole('button', { name: 'Save mine' }).click();
     await page.getByText('Zoe Beck').first().waitFor();
     await expect.poll(() => page.getByLabel('Name', { exact: true }).inputValue(), { timeout: 30_000 }).toBe('Zoe Beck'); // nothing was typed there since
@@ -159,7 +159,7 @@ test('two who edit one account lose nothing: each sees the change of the other, 
     await resolvers(page).getByRole('button', { name: 'Save', exact: true }).click();
     await page.locator('.changebar', { hasText: 'Resolvers changed' }).waitFor();
     await resolvers(other).getByRole('button', { name: 'Save', exact: true }).click();
-    await other.getByText('was “127.0.0.2:53”, is now “127.0.0.4:53”, yours “127.0.0.3:53”').waitFor();
+    await other.locator('.contested', { hasText: /Was\s*“127.0.0.2:53”\s*Is now\s*“127.0.0.4:53”\s*Yours\s*“127.0.0.3:53”/ }).waitFor();
     await resolvers(other).getByRole('button', { name: 'Keep theirs' }).click();
     expect(await resolvers(other).getByLabel('Addresses').inputValue()).toBe('127.0.0.4:53');
   } finally {

@@ -18,13 +18,19 @@ export function ConflictNotice({ conflict, names, work }: ConflictProps): ReactN
   return (
     <Notice tone="warn" title={text.form.conflict(conflict.by.join(', '))}>
       {text.form.conflictNext}
-      <ul>
-        {conflict.fields.map(({ field, was, now, yours }) => (
-          <li key={field}>
-            {names[field] ?? field}: {text.form.conflictField(said(was), said(now), said(yours))}
-          </li>
-        ))}
-      </ul>
+      {conflict.fields.map(({ field, was, now, yours }) => (
+        <div key={field} className="contested">
+          <strong>{names[field] ?? field}</strong>
+          <dl>
+            <dt>{text.form.conflictWas}</dt>
+            <dd>{said(was)}</dd>
+            <dt>{text.form.conflictNow}</dt>
+            <dd>{said(now)}</dd>
+            <dt>{text.form.conflictYours}</dt>
+            <dd>{said(yours)}</dd>
+          </dl>
+        </div>
+      ))}
       <div className="actions">
         <Button
           onPress={() => {

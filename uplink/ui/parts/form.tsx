@@ -58,9 +58,9 @@ export function Form({
       ) : (
         <TroubleNotice trouble={trouble ?? besides(work.trouble, fields)} />
       )}
-      {(verb !== undefined || beside !== undefined) && (
+      {((verb !== undefined && !conflict) || beside !== undefined) && (
         <div className="actions">
-          {verb !== undefined && (
+          {verb !== undefined && !conflict && (
             <Button look={look} submit busy={work.busy} disabled={disabled}>
               {verb}
             </Button>
