@@ -184,6 +184,6 @@ function engine(text: string | undefined): EngineKind | undefined {
 function whole(given: ReadonlyMap<OptionName, string>, name: OptionName, max: number): number | undefined {
   const text = given.get(name);
   if (text === undefined) return undefined;
-  if (!/^[0-9]{1,6}$/.test(text) || Number(text) > max) throw new UsageError(`--${name} takes a number from 0 to ${max}, not ${JSON.stringify(text)}`);
+  if (!/^[0-9]{1,10}$/.test(text) || Number(text) > max) throw new UsageError(`--${name} takes a number from 0 to ${max}, not ${JSON.stringify(text)}`);
   return Number(text);
 }

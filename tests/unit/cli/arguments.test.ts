@@ -22,6 +22,11 @@ describe('arguments', () => {
     expect(parseArguments(['-', '--', '--json', '-x'], ['json']).operands).toEqual(['-', '--json', '-x']);
   });
 
+  test('a process may have any number that Linux gives (proc(5): pid_max goes up to 2^22)', () => {
+    expect(parseArguments(['--supervisor', '4194304'], ['supervisor']).supervisor).toBe(4_194_304);
+    expect(parseArguments(['--port-offset', '00060000'], ['port-offset']).portOffset).toBe(60_000);
+  });
+
   test.each([
     [['--nothing'], 'there is no option --nothing here'],
     [['--nothing=1'], 'there is no option --nothing here'],
