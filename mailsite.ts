@@ -105,6 +105,12 @@ const verbs: Readonly<Record<string, Verb>> = {
   uninstall: verb('', ['bin', 'json'], 'remove the service; the data stays', async (given) => (await import('./cli/install.ts')).uninstall(given)),
   version: verb('', ['json'], 'which program this is', async (given) => (await import('./cli/show.ts')).version(given)),
   help: verb('[verb]', [], 'this page, or the options of one verb', async (given) => help(given.operands[0])),
+  prove: {
+    ...verb('', ['data', 'supervisor'], 'the newest parked snapshot, restored and thrown away; a site starts it now and then', async (given) =>
+      (await import('./cli/snapshot/verify.ts')).prove(given),
+    ),
+    hidden: true,
+  },
   role: {
     ...verb(
       'NAME',

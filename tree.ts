@@ -37,6 +37,7 @@ export const tree: readonly ProcessRow[] = [
       { name: 'control', actor: 'control', max: 1, onCrash: exit },
       { name: 'metrics', actor: 'metrics', loopback: 9925, max: limits.httpConnections, onCrash: restart(5, 60) },
       { name: 'parking', actor: 'parking', max: 1, onCrash: restart(5, 60) },
+      { name: 'proof', actor: 'proof', max: 1, onCrash: restart(5, 60) },
       { name: 'uplink', actor: 'uplink', max: 1, onCrash: restart(5, 60) },
     ],
   },

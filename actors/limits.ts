@@ -75,6 +75,15 @@ export const limits = {
   placeLookOctets: 64 * MiB,
   /** Octets of a snapshot that is built up in memory, to be verified away from any site. */
   verifyInMemory: 64 * MiB,
+  /** How often a site restores its newest snapshot for proof; one that is larger than `proofLarge` less often. */
+  proofEveryMs: 7 * 24 * 3_600_000,
+  proofLarge: 20 * 1024 * MiB,
+  proofLargeEveryMs: 28 * 24 * 3_600_000,
+  /** How soon after a start, and after a try that failed. */
+  proofAfterMs: 600_000,
+  proofRetryMs: 24 * 3_600_000,
+  /** Octets of its disk that a proof leaves to mail. */
+  proofLeaves: 1024 * MiB,
   /** Longest wait before a place that failed is tried again. */
   parkingRetryMs: 600_000,
 

@@ -149,6 +149,13 @@ async function control(world: World, children: readonly ChildRow[], options: Rol
     const machine = { diskOctets: () => engineOctets('.'), parkedAt: () => parkedAt, processes: supervisor.processes };
     return serveMetrics(site, row, (row.loopback ?? 0) + (options.portOffset ?? 0), machine);
   });
+  let proveNow = (): Promise<string> => Promise.reject(new Error('the site has just been started: give the command again'));
+  beside('proof', async () => {
+    const [{ proveForever }, { proveBeside }] = await Promise.all([import('../storage/snapshot/proof.ts'), import('./snapshot/proving.ts')]);
+    const octets = (): number => engineOctets('.');
+    const hurry = (now: () => Promise<string>): void => void (proveNow = now);
+    return proveForever({ ...site, parkedAt: () => parkedAt, octets, restore: () => proveBeside(octets()), hurry });
+  });
   let parkNow = (): Promise<void> => Promise.reject(new Error('the site has just been started: give the command again'));
   const hurry = (now: () => Promise<void>): void => void (parkNow = now);
   beside('parking', async () => {
@@ -159,7 +166,7 @@ async function control(world: World, children: readonly ChildRow[], options: Rol
     const [{ runAgent }, { version }] = await Promise.all([import('../uplink/agent/live.ts'), import('../package.json')]);
     const processes = link(world, place.supervisorSocket, Supervision);
     const around = async () => surroundings(version, await processes.ask('processes', {}));
-    return runAgent(site, recorder, version, around, () => parkNow());
+    return runAgent(site, recorder, version, around, { park: () => parkNow(), prove: () => proveNow() });
   });
 }
 

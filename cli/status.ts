@@ -9,7 +9,7 @@ import { isDigest } from '../storage/recount.ts';
 import { getRow, prefixRange, scanRows, unlessDamaged } from '../storage/rows.ts';
 import { listed } from '../storage/scrub.ts';
 import type { RowOf, tables } from '../storage/schema.ts';
-import { certificate, config } from '../storage/views.ts';
+import { certificate, config, lastProof } from '../storage/views.ts';
 import { portalHere } from '../uplink/portal/here.ts';
 import type { Arguments } from './arguments.ts';
 import { waysOut } from './copy.ts';
@@ -73,6 +73,7 @@ export function look(view: Reader, on: On, processes: Processes | null, snapshot
     portal: unlessDamaged(() => portalHere(view)) ?? null,
     uplink: uplink(view, processes),
     clock: unlessDamaged(() => getRow(view, 'clock', {})) ?? null,
+    proof: lastProof(view) ?? null,
     certificate: tls === undefined ? null : { notAfter: tls.notAfter, selfSigned: tls.selfSigned },
     queue: queueByDomain(view),
     snapshots,
@@ -182,6 +183,13 @@ export function draw(s: Status, now: number): string {
   return parts.join('\n\n');
 }
 
+/** Whether the newest parked snapshot could be restored (storage/snapshot/proof.ts). */
+function describeProof({ state, triedAt, problem, at, commit }: NonNullable<Status['proof']>, now: number): string {
+  const proven = at === 0 ? 'never proven' : `proven ${span(now - at)} ago, of commit ${commit}`;
+  if (state === 'proven') return proven;
+  return `${state === 'failed' ? 'FAILED' : 'not tried'} ${span(now - triedAt)} ago: ${problem}; ${proven}`;
+}
+
 function head(s: Status, now: number): string {
   const { portal } = s;
   const start = portal === null ? 'mailsite run, or mailsite install' : `mailsite portal --data ${s.data}`;
@@ -214,6 +222,7 @@ function head(s: Status, now: number): string {
     const newest = takenAt === null ? 'none yet' : `the newest ${span(now - takenAt)} old${whole ? '' : `, but not whole: ${good}`}`;
     rows.push(['snapshots', `${to}, ${problem ?? newest}; mailsite snapshot key prints the recovery kit`]);
   }
+  if (s.proof !== null) rows.push(['restore', describeProof(s.proof, now)]);
   return table(rows, '');
 }
 

@@ -168,6 +168,7 @@ export const storage = actor({
     settleCommand: (state, ask) => submit(state, 'settleCommand', ask),
     toldCommands: (state, ask) => submit(state, 'toldCommands', ask),
     recordEvents: (state, ask) => submit(state, 'recordEvents', ask),
+    proved: (state, ask) => submit(state, 'proved', ask),
     ackEvents: (state, ask) => submit(state, 'ackEvents', ask),
     alignEvents: (state, ask) => submit(state, 'alignEvents', ask),
     overrideConfig: (state, ask) => submit(state, 'overrideConfig', ask),

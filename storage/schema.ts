@@ -255,6 +255,12 @@ export const tables = {
     'seq of the last event, the octets of those that are kept, and which start of the site was told last',
   ),
   clock: table(40, {}, { aheadMs: i53, at: u53 }, 'how far the clock of the portal was ahead of ours when the session began; no row: they agree'),
+  proof: table(
+    41,
+    {},
+    { state: oneOf('proven', 'failed', 'untried'), triedAt: u53, problem: text(500), at: u53, lineage: text(64), commit: u53, takenAt: u53 },
+    'what came of the last try to restore the newest parked snapshot, and which one was proven last (at 0: none)',
+  ),
   record: table(
     42,
     { kind: 'u32', id: 'text' },

@@ -41,7 +41,7 @@ export function space(reader: Reader) {
 
 const configuration: readonly TableName[] = [
   ...(['site', 'config', 'domain', 'address', 'account', 'certificate', 'dkim', 'authFailure', 'lineage', 'recovery', 'damage', 'scrub', 'record'] as const),
-  ...(['uplink', 'desired', 'before', 'commandResult', 'event', 'eventLog', 'clock'] as const),
+  ...(['uplink', 'desired', 'before', 'commandResult', 'event', 'eventLog', 'clock', 'proof'] as const),
 ];
 
 function partsOf(reader: Reader, bodies: Bodies): Part[] {

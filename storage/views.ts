@@ -22,6 +22,7 @@ import {
   RowDamaged,
   scanRange,
   scanRows,
+  unlessDamaged,
 } from './rows.ts';
 import { heldDue, type TableName } from './schema.ts';
 
@@ -182,6 +183,9 @@ export function queueSize(reader: Reader): { messages: number; recipients: numbe
     oldestAt: oldest?.row.arrivedAt ?? null,
   };
 }
+
+/** What came of restoring the newest parked snapshot (storage/snapshot/proof.ts); undefined: nothing is known of it. */
+export const lastProof = (reader: Reader): Row<'proof'> | undefined => unlessDamaged(() => getRow(reader, 'proof', {}));
 
 /** Rows and bodies that are damaged and not mended yet. */
 export const damageCount = (reader: Reader): number => countOf(reader, prefixRange('damage'));

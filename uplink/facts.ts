@@ -2,7 +2,7 @@
 
 import type { Reader } from '../storage/engine.ts';
 import { scanRows, unlessDamaged } from '../storage/rows.ts';
-import { certificate, config } from '../storage/views.ts';
+import { certificate, config, lastProof } from '../storage/views.ts';
 
 /** What the store does not know. */
 export interface Surroundings {
@@ -34,6 +34,7 @@ export function factsOf(view: Reader, around: Surroundings) {
     certificate: tls === undefined ? null : { notAfter: tls.notAfter, selfSigned: tls.selfSigned },
     damage: [...scanRows(view, 'damage', [], sound)].length,
     parking: configured?.document.snapshots?.to ?? null,
+    proof: lastProof(view) ?? null,
   };
 }
 

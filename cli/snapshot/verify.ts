@@ -1,9 +1,10 @@
 // `mailsite snapshot verify`: exit code 1 and a line on stderr for each problem. With its key and --deep the snapshot is
 // restored into a scratch folder, checked by every rule down to the hash of every body, and thrown away.
 
-import { existsSync, lstatSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, setPriority, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { dieWithParent } from '../../actors/children.ts';
 import { limits } from '../../actors/limits.ts';
 import { holdAlone } from '../../actors/lock.ts';
 import { realWorld } from '../../actors/platform.ts';
@@ -12,7 +13,7 @@ import { DiskFull } from '../../storage/engine.ts';
 import { defaultEngine, loadEngine } from '../../storage/engines/open.ts';
 import { memoryEngine } from '../../storage/engines/memory.ts';
 import { manifestNames } from '../../storage/snapshot/manifest.ts';
-import type { Place } from '../../storage/snapshot/place.ts';
+import { type Place, PlaceError } from '../../storage/snapshot/place.ts';
 import { openSnapshot } from '../../storage/snapshot/read.ts';
 import { NotTheSame, restoreSnapshot } from '../../storage/snapshot/restore.ts';
 import { Damaged } from '../../storage/snapshot/seal.ts';
@@ -20,7 +21,7 @@ import { verifyAll, verifyPresence } from '../../storage/snapshot/verify.ts';
 import type { Arguments } from '../arguments.ts';
 import { complain, count, Failure, print, printJsonLine, progress, size, UsageError } from '../output.ts';
 import { dataDirectory, place as paths } from '../place.ts';
-import { chosen, dataKey, type Found, fromPlace, idOf, plainly } from './source.ts';
+import { chosen, dataKey, type Found, fromPlace, idOf, localSite, plainly } from './source.ts';
 
 export async function verify(given: Arguments): Promise<number> {
   const world = realWorld(() => {});
@@ -98,6 +99,43 @@ const said = {
   hashes: 'signed, and every object has its hash',
   restored: 'restored, and every rule holds, down to the hash of every body',
 } as const;
+
+/**
+ * The hidden verb `prove`: restores the newest snapshot of the site of --data, and says what came of it in one line of JSON
+ * (see proving.ts). It ends with the process that started it, and is the first to go where memory is short.
+ */
+export async function prove(given: Arguments): Promise<number> {
+  dieWithParent();
+  if (process.ppid !== given.supervisor) return 1;
+  setPriority(constants.priority.PRIORITY_LOW);
+  try {
+    writeFileSync('/proc/self/oom_score_adj', '1000');
+  } catch {
+    // a container may not let us
+  }
+  const world = realWorld(() => {});
+  printJsonLine(await proof(world, given));
+  return 0;
+}
+
+async function proof(world: World, given: Arguments): Promise<object> {
+  try {
+    const place = await fromPlace(world, given);
+    const found = await chosen(world, place, given);
+    const { lineage, commit, takenAt } = found.manifest;
+    const key = await dataKey(world, place, found.manifest, given, false);
+    if (key === null || lineage !== (await localSite(world, given))?.lineage)
+      return { state: 'untried', problem: `${place.url} holds no snapshot of this site yet` };
+    const [problem] = await rehearse(world, place, found, key, given, () => {});
+    return problem === undefined
+      ? { state: 'proven', lineage, commit, takenAt }
+      : { state: 'failed', problem: `snapshot ${idOf({ lineage, commit })}: ${problem}` };
+  } catch (error) {
+    if (error instanceof Damaged) return { state: 'failed', problem: error.message };
+    if (error instanceof PlaceError || error instanceof Failure || error instanceof UsageError) return { state: 'untried', problem: error.message };
+    throw error;
+  }
+}
 
 /** What is wrong with the site that comes out of it. */
 async function rehearse(

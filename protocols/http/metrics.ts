@@ -10,7 +10,7 @@ import { type ChildRow, forget } from '../../actors/tree.ts';
 import { type Answer, isRefusal } from '../../actors/wire.ts';
 import type { World } from '../../actors/world.ts';
 import type { StoreProtocol } from '../../storage/messages.ts';
-import { certificate, config, damageCount, queueSize, traceMeter } from '../../storage/views.ts';
+import { certificate, config, damageCount, lastProof, queueSize, traceMeter } from '../../storage/views.ts';
 import type { Site } from '../site.ts';
 import { exposition, expositionType, type Family, type Sample } from './exposition.ts';
 import { type Page, type Pages, respond } from './responder.ts';
@@ -114,6 +114,7 @@ function families(site: Site, machine: Machine, counted: Counted, store: Pulse |
   const total = traceMeter(view);
   const tls = document === undefined ? undefined : certificate(view, document.host);
   const parkedAt = machine.parkedAt();
+  const proof = lastProof(view);
   const counter = (name: string, help: string, value: number | null): Family => family('counter', name, help, [{ value }]);
   const gauge = (name: string, help: string, value: number | null): Family => family('gauge', name, help, [{ value }]);
   const seconds = (ms: number): number => Math.max(0, Math.round(ms / 1_000));
@@ -141,6 +142,12 @@ function families(site: Site, machine: Machine, counted: Counted, store: Pulse |
     gauge('disk_octets', 'What the database takes on the disk', counted.diskOctets),
     gauge('damaged', 'Rows and bodies that are damaged and not mended yet', counted.damaged),
     gauge('snapshot_age_seconds', 'Since when nothing was missing at the place of the snapshots', parkedAt === null ? null : seconds(now - parkedAt)),
+    gauge(
+      'restore_proven_age_seconds',
+      'Since when a snapshot of the site was last restored whole',
+      proof === undefined || proof.at === 0 ? null : seconds(now - proof.at),
+    ),
+    gauge('restore_failed', '1: the last try to restore a snapshot found it not whole', proof === undefined ? null : Number(proof.state === 'failed')),
     gauge('certificate_days', 'Days that the TLS certificate is still good for', tls === undefined ? null : Math.floor((tls.notAfter - now) / 86_400_000)),
     family(
       'gauge',

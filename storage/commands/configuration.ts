@@ -120,6 +120,13 @@ export const authSucceeded: Command<'authSucceeded'> = (tx, { keys }) => {
   return {};
 };
 
+export const proved: Command<'proved'> = (tx, { now, state, lineage, commit, takenAt, problem }) => {
+  const last = tx.get('proof', {}) ?? { at: 0, lineage: '', commit: 0, takenAt: 0 };
+  const proven = state === 'proven' ? { at: now, lineage, commit, takenAt } : {};
+  tx.put('proof', {}, { ...last, ...proven, state, problem, triedAt: now });
+  return {};
+};
+
 export const makeKeys: Command<'makeKeys'> = (tx, { now, dataKey, wrapped, identity, recipient }) => {
   const { lineage } = site(tx);
   const known = tx.get('lineage', { lineage });

@@ -4,7 +4,7 @@ import { type Ask, type CallName, refuse } from '../../actors/wire.ts';
 import type { StoreProtocol } from '../messages.ts';
 import type { Tx } from '../tx.ts';
 import { isFenced } from '../views.ts';
-import { applyConfig, authFailed, authSucceeded, makeKeys, putCertificate, putDkim, rehash } from './configuration.ts';
+import { applyConfig, authFailed, authSucceeded, makeKeys, proved, putCertificate, putDkim, rehash } from './configuration.ts';
 import { deliver } from './deliver.ts';
 import { createMailbox, deleteMailbox, renameMailbox, subscribeMailbox } from './mailbox.ts';
 import { append, claimRecent, copy, expunge, store } from './message.ts';
@@ -57,6 +57,7 @@ const commands: { readonly [K in CommandName]: Command<K> } = {
   rehash,
   authFailed,
   authSucceeded,
+  proved,
   changeRecords,
   collect,
   scrubbed,

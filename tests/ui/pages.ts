@@ -116,6 +116,7 @@ export const pages: readonly Shown[] = [
   { name: 'alias', path: `${linden}/aliases/press@linden.example` },
   { name: 'new-alias', path: `${linden}/aliases/new` },
   { name: 'snapshots', path: `${linden}/snapshots` },
+  { name: 'snapshots-problem', path: `${org}/sites/harbour/snapshots` },
   { name: 'launch', path: `${linden}/snapshots/m811943/launch` },
   { name: 'activity', path: `${linden}/activity` },
   { name: 'settings', path: `${linden}/settings` },

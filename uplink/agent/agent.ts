@@ -52,7 +52,10 @@ export function createAgent(site: AgentSite): Agent {
   let poke = (): void => {};
   let session: Running | null = null;
   let owner = '';
-  const hands = handsOf(site, () => session?.tell({ is: 'done' }));
+  const hands = handsOf(site, () => {
+    session?.tell({ is: 'done' });
+    void session?.look(); // what was done may have changed them
+  });
   site.store.on('configured', () => {
     if (ownerOf(site) !== owner) poke();
   });
@@ -161,6 +164,8 @@ function ignoreLost(error: unknown): void {
 
 interface Running {
   tell(input: SiteInput): void;
+  /** The facts as they are now. */
+  look(): Promise<void>;
 }
 /** What is done outside of the store outlives the session that asked for it. */
 interface Hands {
@@ -289,12 +294,14 @@ class Conversation implements Running {
   }
 
   private async report(): Promise<void> {
-    for (; this.over === null; await this.site.world.sleep(limits.uplinkReportMs)) {
-      try {
-        this.tell({ is: 'facts', facts: await this.site.facts() });
-      } catch (error) {
-        if (!(error instanceof LinkLost || error instanceof RowDamaged)) throw error;
-      }
+    for (; this.over === null; await this.site.world.sleep(limits.uplinkReportMs)) await this.look();
+  }
+
+  async look(): Promise<void> {
+    try {
+      this.tell({ is: 'facts', facts: await this.site.facts() });
+    } catch (error) {
+      if (!(error instanceof LinkLost || error instanceof RowDamaged)) throw error;
     }
   }
 

@@ -27,6 +27,8 @@ const rows = {
     return { kind: 'authSucceeded', ask: { keys: [`login:${found.row.address.toLowerCase()}`] }, value: '' };
   }),
   'snapshot.now': row(z.strictObject({}), () => ({ kind: '', ask: {}, value: '' })),
+  /** The newest parked snapshot is restored beside the site, and thrown away. */
+  'snapshot.prove': row(z.strictObject({}), () => ({ kind: '', ask: {}, value: '' })),
   'queue.hold': tending('holdQueue', {}),
   'queue.release': tending('releaseQueue', {}),
   'queue.retry': tending('retryQueue', {}),

@@ -22,6 +22,8 @@ const rows: { readonly [E in LogEvent]?: Told } = {
   'queue.doubleBounce': { name: 'mail.doubleBounce', quietMs: 0 },
   'snapshot.parked': { name: 'snapshot.parked', quietMs: 3_600_000 },
   'snapshot.failed': { name: 'snapshot.failed', quietMs: 0 },
+  'snapshot.proven': { name: 'snapshot.proven', quietMs: 0 },
+  'snapshot.notWhole': { name: 'snapshot.notWhole', quietMs: 0 },
   'tls.certificate': { name: 'certificate.made', quietMs: 0 },
 };
 

@@ -22,13 +22,21 @@ export interface Live {
   readonly view: Reader;
 }
 
-/** Runs until it crashes. `parkNow`: what changed is parked at once; resolves when it is. */
+/** What the site does outside of its store when it is told to. Each rejects with why it is not done. */
+export interface Deeds {
+  /** What changed is parked at once; resolves when it is. */
+  park(): Promise<void>;
+  /** The newest snapshot is restored and thrown away; resolves with which one it was. */
+  prove(): Promise<string>;
+}
+
+/** Runs until it crashes. */
 export async function runAgent(
   { world, store, view }: Live,
   recorder: Recorder,
   version: string,
   around: () => Promise<Surroundings>,
-  parkNow: () => Promise<void>,
+  deeds: Deeds,
 ): Promise<never> {
   const facts = async () => factsOf(view, await around());
   let known: { readonly seed: string; readonly signer: Signer } | null = null;
@@ -46,8 +54,9 @@ export async function runAgent(
     },
     plan: (name, args) => planOf(view, world.now(), name, args),
     outside: async (name) => {
+      if (name === 'snapshot.prove') return deeds.prove();
       if (name !== 'snapshot.now') throw new Error(`${name} is not done outside of the store`);
-      await parkNow();
+      await deeds.park();
       return '';
     },
     query: (name, args) => answerQuery({ world, view, systemResolvers, facts }, name, args),

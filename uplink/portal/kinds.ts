@@ -166,7 +166,7 @@ export const kinds = {
       eventSeq: z.int(),
       /** Of that event: tells it from the one of a copy. */
       eventMark: z.string().optional(),
-      /** When a restore of one of its snapshots was last proven: by a launch. */
+      /** When a restore of one of its snapshots was last proven by a launch; what the site itself proves it reports. */
       provenAt: at.optional(),
       /** History of commits that the primary is on. */
       lineage: z.string(),

@@ -490,7 +490,10 @@ export const english = {
   snapshots: {
     lead: 'Whole states of the site, kept elsewhere, from which another machine can go on.',
     proven: (taken: string, proven: string) => `The newest was taken ${taken}. A restore was proven ${proven}.`,
-    unproven: (taken: string) => `The newest was taken ${taken}. No restore has been proven yet: launching another machine from one proves it.`,
+    unproven: (taken: string) => `The newest was taken ${taken}. No restore has been proven yet: the site proves one by itself soon, and then each week.`,
+    problem: (tried: string) => `A restore was tried ${tried} and proved nothing`,
+    prove: 'Prove a restore now',
+    proving: 'The site restores its newest snapshot beside itself. Activity tells how that ended.',
     take: 'Take one now',
     empty: 'No snapshot yet',
     emptyText: 'The site parks one by itself soon after it has joined. Until then a lost disk is lost mail.',

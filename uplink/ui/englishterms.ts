@@ -8,7 +8,7 @@ export const terms = {
   proven: {
     name: 'Restore proven',
     meaning:
-      'When another machine last took over from a snapshot: it restores it, compares it with what the snapshot says of itself, and only then serves. “Not proven yet” is no fault: nothing was launched so far, and launching proves it before it counts.',
+      'Each week the site restores its newest snapshot beside itself, compares it with what the snapshot says of itself, checks every message, and throws it away. This is when that last went well, or when another machine was launched from one.',
   },
   queue: {
     name: 'Queue',

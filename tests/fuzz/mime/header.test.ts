@@ -78,8 +78,10 @@ describe('header values', () => {
         const date = parseDateTime(text);
         if (date) expect(Number.isSafeInteger(date.ms)).toBe(true);
         expect(typeof decodeHeader(text)).toBe('string');
-        expect(baseSubject(text).length).toBeLessThanOrEqual(998);
-        expect(baseSubject(baseSubject(text))).toBe(baseSubject(text));
+        const base = baseSubject(text);
+        expect(base.length).toBeLessThanOrEqual(998);
+        // what came out of an encoded word may be one again: it is decoded once (RFC 5256 §2.1)
+        if (decodeHeader(base) === base) expect(baseSubject(base)).toBe(base);
         expect(messageIds(text, 3).length).toBeLessThanOrEqual(3);
         referencesOf(text, text, 3);
       }),

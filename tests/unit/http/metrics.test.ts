@@ -47,6 +47,7 @@ test('the numbers are those of the store', async () => {
   await store.ok('reportQueue', { outcomes: [{ ...outcome, code: '', error: '', host: '', ip: '', tls: '' }], mails: [] });
   await store.ok('holdQueue', { by: 'root', of: [{ queue, n: 1 }] });
   await store.ok('tellSessions', { open: [{ protocol: 'imaps', sessions: 3 }] });
+  await store.ok('proved', { now: store.world.time + 30_000, state: 'proven', lineage: 'l', commit: 1, takenAt: 1, problem: '' });
   store.world.time += 90_000;
   const page = await pagesOf(store, { parkedAt: () => store.world.time - 12_000 })['/metrics']?.();
   expect(page).toMatchObject({ status: 200, type: 'text/plain; version=0.0.4' });
@@ -65,6 +66,8 @@ test('the numbers are those of the store', async () => {
     mailsite_disk_octets: 4_096,
     mailsite_damaged: 0,
     mailsite_snapshot_age_seconds: 12,
+    mailsite_restore_proven_age_seconds: 60,
+    mailsite_restore_failed: 0,
     'mailsite_process_up{role="store",index="0"}': 1,
     'mailsite_process_restarts_total{role="store",index="0"}': 2,
     mailsite_configuration_rev: 1,

@@ -1,7 +1,7 @@
 // A site parks with its portal, is launched on another machine from there, and the machine before takes no more mail (U3).
 
 import net from 'node:net';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type Claim, claimText, parseClaim } from '../../../uplink/claim.ts';
@@ -76,6 +76,50 @@ async function parkedSite(port: number, offset: number) {
   expect(newest).toMatchObject({ epoch: 1, size: expect.any(Number) });
   return { portal, path, old, kit, first, newest };
 }
+
+test('a site restores its newest snapshot for proof when it is asked to, and tells what came of it', async () => {
+  const { portal, path, old, newest } = await parkedSite(28129, 29_400);
+  const { ask, cookie } = portal;
+  const prove = async () => {
+    const given = await ask('POST', `${path}/snapshots/proof`, cookie);
+    expect(given.status, JSON.stringify(given.body)).toBe(202);
+    return until('it has ended', async () => {
+      const { body } = await ask('GET', `${path}/commands/${given.body.command}`, cookie);
+      return body.endedAt !== null && body;
+    });
+  };
+  expect((await ask('GET', path, cookie)).body.snapshot).toMatchObject({ provenAt: null, problem: '', triedAt: null });
+  const done = await prove();
+  expect(done).toMatchObject({ state: 'done', value: expect.stringMatching(/^commit \d+$/) });
+  const commit = Number(done.value.split(' ')[1]);
+  expect(commit).toBeGreaterThanOrEqual(newest.commit);
+  const site = () => ask('GET', path, cookie).then(({ body }) => body);
+  await until('the portal knows', async () => (await site()).snapshot.provenAt !== null);
+  const { items } = (await ask('GET', `${path}/snapshots`, cookie)).body;
+  expect(items.filter(({ proven }: { proven: string }) => proven !== '').map((row: { commit: number }) => row.commit)).toEqual([commit]);
+  expect(JSON.parse(mailsite(['status', '--data', old, '--json']).out).proof).toMatchObject({ state: 'proven', commit, problem: '' });
+  expect(mailsite(['status', '--data', old]).out).toMatch(/restore +proven .*, of commit/);
+  expect(readdirSync(join(old, 'tmp')).filter((name) => name.startsWith('verify-'))).toEqual([]);
+
+  // what is kept there rots
+  const kept = join(portal.data, 'objects');
+  for (const name of readdirSync(kept, { recursive: true }) as string[]) {
+    const file = join(kept, name);
+    if (!/\/objects\/.*\/[^/]+$/.test(file.slice(kept.length)) || !statSync(file).isFile()) continue;
+    const octets = readFileSync(file);
+    octets[octets.length >> 1] = (octets[octets.length >> 1] as number) ^ 1;
+    writeFileSync(file, octets);
+  }
+  const failed = await prove();
+  expect(failed).toMatchObject({ state: 'failed', value: expect.stringMatching(/damaged|is not/) });
+  await until('the portal says so', async () => (await site()).word === 'Its newest snapshot could not be restored');
+  expect((await site()).snapshot).toMatchObject({ provenAt: expect.any(Number), problem: failed.value, triedAt: expect.any(Number) });
+  expect(mailsite(['status', '--data', old]).out).toContain(failed.value);
+  await until('both are told', async () => {
+    const { items } = (await ask('GET', `${path}/events?limit=200`, cookie)).body as { items: { name: string }[] };
+    return ['snapshot.proven', 'snapshot.notWhole'].every((told) => items.some(({ name }) => name === told));
+  });
+});
 
 test('U3: launched on another machine from a parked snapshot; the old one is fenced', async () => {
   const { portal, path, old, kit, first, newest } = await parkedSite(28127, 28400);

@@ -16,59 +16,16 @@ import { explain } from '../../../storage/snapshot/folder.ts';
 import { openPlace, type Place, PlaceError } from '../../../storage/snapshot/place.ts';
 import { lookOver } from '../../../storage/snapshot/round.ts';
 import { verifyPresence } from '../../../storage/snapshot/verify.ts';
-import { contentOf, documentOf, mailOf, type TestStore, type TestWorld, testStore } from '../storage/fixture.ts';
+import { contentOf, documentOf, mailOf, type TestStore, testStore } from '../storage/fixture.ts';
+import { hour, turned } from './clock.ts';
 import { Shelf } from './shelf.ts';
-
-const hour = 3_600_000;
-
-/** Timers that run when the test says so, and the clock with them. */
-function turned(world: TestWorld): {
-  world: TestWorld;
-  until(done: () => boolean | Promise<boolean>, mostMs: number): Promise<number>;
-  crashed(error: unknown): void;
-} {
-  let crash: { error: unknown } | null = null;
-  const timers: { at: number; step: () => void }[] = [];
-  const after: TestWorld['after'] = (ms, step) => {
-    const timer = { at: world.time + ms, step };
-    timers.push(timer);
-    return {
-      cancel() {
-        if (timers.includes(timer)) timers.splice(timers.indexOf(timer), 1);
-      },
-    };
-  };
-  // parking and the round wait for one timer each: with fewer, one of them is at work, for which the clock stands still
-  const settle = async (): Promise<void> => {
-    do await new Promise((done) => setImmediate(done));
-    while (timers.length < 2 && crash === null);
-    if (crash !== null) throw crash.error;
-  };
-  return {
-    world: Object.assign(world, { after, sleep: (ms: number) => new Promise<void>((done) => void after(ms, done)) }),
-    async until(done, mostMs) {
-      const began = world.time;
-      for (await settle(); !(await done()); await settle()) {
-        if (world.time - began > mostMs) throw new Error(`not in ${mostMs / hour} h`);
-        timers.sort((a, b) => a.at - b.at);
-        const next = timers.shift() as (typeof timers)[number];
-        world.time = Math.max(world.time, next.at);
-        next.step();
-      }
-      return world.time - began;
-    },
-    crashed(error) {
-      crash = { error };
-    },
-  };
-}
 
 /** A site with mail that has parked itself once. */
 async function parked(everySeconds: number) {
   const store = await testStore({ document: documentOf({ snapshots: { to: '/parked', everySeconds, s3: null } }) });
   await store.ok('makeKeys', await keysFor(store.world, undefined));
   for (let i = 0; i < 30; i++) await store.ok('deliver', { mails: [mailOf(contentOf(`mail ${i}`, 60_000), [[1, 'INBOX']])] });
-  const { world, until, crashed } = turned(store.world);
+  const { world, until, crashed } = turned(store.world, 2); // parking and the round
   const shelf = new Shelf();
   const view = Object.assign(Object.create(store.engine), { snapshot: () => store.engine.snapshot() }) as TestStore['engine'];
   parkForever({ world, store: store.address, view, open: async () => shelf }).catch(crashed);

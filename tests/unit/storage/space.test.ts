@@ -24,7 +24,7 @@ const part = (parts: readonly Part[], what: Part['what']): Part => {
   return found;
 };
 /** Of configuration too: of the uplink, and of a portal. */
-const uplinkTables = ['uplink', 'desired', 'before', 'commandResult', 'event', 'eventLog', 'clock'] as const;
+const uplinkTables = ['uplink', 'desired', 'before', 'commandResult', 'event', 'eventLog', 'clock', 'proof'] as const;
 const near = (octets: number, wanted: number, share: number): void => {
   expect(octets).toBeGreaterThan(wanted * (1 - share));
   expect(octets).toBeLessThan(wanted * (1 + share));

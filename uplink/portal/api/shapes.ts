@@ -88,7 +88,12 @@ export const site = z.strictObject({
   accounts: z.int(),
   queue: z.strictObject({ messages: z.int(), oldestAt: maybe }),
   certificateDays: z.int().nullable(),
-  snapshot: z.strictObject({ at: maybe, provenAt: maybe }),
+  snapshot: z.strictObject({
+    at: maybe,
+    provenAt: maybe.describe('when one was last restored whole: by the site itself, each week, or by a launch'),
+    problem: z.string().describe('why the last try proved nothing; empty: it did'),
+    triedAt: maybe.describe('when that was'),
+  }),
   epoch: z.int(),
   createdAt: at,
 });

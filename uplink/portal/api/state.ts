@@ -23,7 +23,14 @@ const facts = z.object({
   queue: z.object({ messages: z.int().catch(0), oldestAt: z.int().nullable().catch(null) }).catch({ messages: 0, oldestAt: null }),
   certificate: z.object({ notAfter: z.int() }).nullable().catch(null),
   damage: z.int().catch(0),
+  proof: z
+    .object({ state: z.enum(['proven', 'failed', 'untried']), triedAt: z.int(), problem: z.string(), at: z.int(), lineage: z.string(), commit: z.int() })
+    .nullable()
+    .catch(null),
 });
+
+/** What the site itself last said of restoring its snapshots; null: nothing. */
+export const proofOf = (site: Site) => facts.parse(reportedOf(site)).proof;
 
 /** The last report; empty before the first. */
 export function reportedOf(site: Site): Readonly<Record<string, unknown>> {
@@ -64,10 +71,17 @@ export async function siteAnswer({ records, world }: Portal, id: string, site: S
     accounts: document?.accounts.length ?? 0,
     queue: reported.queue,
     certificateDays,
-    snapshot: { at: await newestSnapshot(records, id), provenAt: site.provenAt ?? null },
+    snapshot: { at: await newestSnapshot(records, id), ...proofFacts(site, reported.proof) },
     epoch: site.epoch,
     createdAt: site.createdAt,
   };
+}
+
+/** By a launch, or by the site itself. */
+function proofFacts(site: Site, proof: z.output<typeof facts>['proof']): Pick<SiteAnswer['snapshot'], 'provenAt' | 'problem' | 'triedAt'> {
+  const provenAt = Math.max(site.provenAt ?? 0, proof?.at ?? 0);
+  const newer = proof !== null && proof.state !== 'proven' && proof.triedAt > provenAt;
+  return { provenAt: provenAt === 0 ? null : provenAt, problem: newer ? proof.problem : '', triedAt: newer ? proof.triedAt : null };
 }
 
 async function newestSnapshot(records: Records, site: string): Promise<number | null> {
@@ -85,11 +99,12 @@ interface Seen {
   readonly damage: number;
   readonly queue: { readonly oldestAt: number | null };
   readonly certificateDays: number | null;
+  readonly proof: { readonly state: string } | null;
   /** Null: it has no document of this portal. */
   readonly domains: number | null;
 }
 
-function wordOf(site: Site, state: SiteAnswer['state'], { damage, queue, certificateDays, domains }: Seen, now: number): string {
+function wordOf(site: Site, state: SiteAnswer['state'], { damage, queue, certificateDays, proof, domains }: Seen, now: number): string {
   if (state === 'waiting') return 'Waiting for its machine';
   if (state === 'quarantined') return 'Two machines say they are this site';
   if (state === 'superseded') return 'Another machine took its place';
@@ -98,6 +113,7 @@ function wordOf(site: Site, state: SiteAnswer['state'], { damage, queue, certifi
   if (state === 'offline') return wasHere(site) ? `Not heard of since ${minuteOf(site.seenAt ?? site.since ?? now)}` : 'Joined, not connected yet';
   if (becauseOf(site) !== '') return `Rev ${site.wantedRev} was not taken`;
   if (damage > 0) return 'Damaged data';
+  if (proof?.state === 'failed') return 'Its newest snapshot could not be restored';
   if (site.wantedRev > site.appliedRev) return `Taking over rev ${site.wantedRev}`;
   if (site.wantedRev > 0 && site.appliedHash !== site.wantedHash)
     return site.appliedHash === '' ? 'Runs what was put in force by hand' : `Runs another document than rev ${site.wantedRev}`;

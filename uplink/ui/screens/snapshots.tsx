@@ -1,14 +1,14 @@
 // The states of a site that are kept elsewhere, newest first: each is a place from which another machine can go on.
 
-import type { ReactNode } from 'react';
-import { ask } from '../api.ts';
+import { type ReactNode, useState } from 'react';
+import { ask, sentence } from '../api.ts';
 import { ago, clockOf, count, dayOf, size, weekdayOf } from '../clock.ts';
 import type { Snapshot, Started } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button, LinkButton } from '../parts/button.tsx';
 import { Help } from '../parts/help.tsx';
 import { Icon } from '../parts/icon.tsx';
-import { Await, Empty, Page, TroubleNotice } from '../parts/page.tsx';
+import { Await, Empty, Notice, Page, TroubleNotice } from '../parts/page.tsx';
 import { Badge } from '../parts/state.tsx';
 import { refresh, useList } from '../resource.ts';
 import { useMay, useSite, useWork } from '../session.ts';
@@ -24,6 +24,13 @@ export function Snapshots(): ReactNode {
     refresh(api('snapshots'));
     return trouble;
   });
+  const [asked, setAsked] = useState(false);
+  const prove = useWork(async () => {
+    const { trouble } = await ask<Started>(api('snapshots', 'proof'), { method: 'POST' });
+    setAsked(trouble === undefined);
+    return trouble;
+  });
+  const { problem, triedAt } = site.snapshot;
   return (
     <Page
       title={text.nav.site.snapshots}
@@ -31,13 +38,24 @@ export function Snapshots(): ReactNode {
       lead={<Lead />}
       actions={
         allowed('snapshots.take') && (
-          <Button icon="plus" busy={take.busy} disabled={site.state !== 'online'} onPress={() => void take.start()}>
-            {text.snapshots.take}
-          </Button>
+          <>
+            <Button icon="check" busy={prove.busy} disabled={site.state !== 'online' || site.snapshot.at === null} onPress={() => void prove.start()}>
+              {text.snapshots.prove}
+            </Button>
+            <Button icon="plus" busy={take.busy} disabled={site.state !== 'online'} onPress={() => void take.start()}>
+              {text.snapshots.take}
+            </Button>
+          </>
         )
       }
     >
-      <TroubleNotice trouble={take.trouble} />
+      <TroubleNotice trouble={take.trouble ?? prove.trouble} />
+      {asked && <Notice tone="info" title={text.snapshots.proving} />}
+      {triedAt !== null && (
+        <Notice tone="warn" title={text.snapshots.problem(ago(triedAt))}>
+          {sentence(problem)}
+        </Notice>
+      )}
       <Await of={snapshots} rows={8}>
         {({ items }) =>
           items.length === 0 ? (

@@ -11,7 +11,7 @@ import { type SiteCall, siteOf, wantedOf } from '../edit.ts';
 import { conflict, invalid, notFound, Problem, unavailable } from '../problem.ts';
 import { admins, helpers, members, siteWide, tenant } from '../route.ts';
 import * as shape from '../shapes.ts';
-import { isOnline, reportedOf } from '../state.ts';
+import { isOnline, proofOf, reportedOf } from '../state.ts';
 import { makeClaim } from './site.ts';
 
 /** Asks the site. Throws where it is offline or does not answer. */
@@ -190,12 +190,15 @@ const parked = [
     answer: shape.listOf(snapshot),
     async handle(call) {
       const { portal, params, query: page } = call;
-      await siteOf(portal.records, call);
+      const proof = proofOf(await siteOf(portal.records, call));
       const [epoch, n, ...rest] = (page.after ?? '').split('.');
       const after = epoch !== undefined && n !== undefined && rest.length === 0 ? { after: [params.site, epoch, n] } : {};
       const rows = await portal.records.list('snapshot', [params.site], { reverse: true, limit: page.limit + 1, ...after });
       const shown = rows.slice(0, page.limit);
-      const items = shown.map(({ body: { name, at, commit, size, epoch: of, by, proven } }) => ({ name, at, commit, size, epoch: of, by, proven }));
+      const items = shown.map(({ body: { name, at, commit, size, epoch: of, by, proven, lineage } }) => {
+        const own = proof !== null && proof.at > 0 && proof.lineage === lineage && proof.commit === commit ? String(proof.at) : '';
+        return { name, at, commit, size, epoch: of, by, proven: own || proven };
+      });
       return { items, next: rows.length > shown.length ? (shown.at(-1)?.id.slice(1).join('.') ?? null) : null };
     },
   }),
@@ -205,6 +208,13 @@ const parked = [
     answer: shape.started,
     status: 202,
     handle: (call) => give(call, 'snapshot.now', {}, ''),
+  }),
+  tenant('POST', '/organisations/{org}/sites/{site}/snapshots/proof', {
+    about: 'Has the site restore its newest snapshot beside itself and throw it away. Its command is done when that is proven, or has failed and says why.',
+    who: admins,
+    answer: shape.started,
+    status: 202,
+    handle: (call) => give(call, 'snapshot.prove', {}, ''),
   }),
   tenant('POST', '/organisations/{org}/sites/{site}/snapshots/{name}/launch', {
     about: 'A claim for another machine, which becomes this site from this snapshot.',

@@ -1,0 +1,111 @@
+// The site proves that it can be restored: its newest parked snapshot is built up beside it every week, held against every
+// rule, and thrown away. Guarantees: it is done in a process of its own and mail waits for none of it; what came of it is in
+// the store, and a snapshot that does not come to a whole site is told at once; what could not be tried counts as neither.
+
+import { type Address, LinkLost } from '../../actors/actor.ts';
+import { limits } from '../../actors/limits.ts';
+import { isRefusal } from '../../actors/wire.ts';
+import type { World } from '../../actors/world.ts';
+import type { Reader } from '../engine.ts';
+import type { StoreProtocol } from '../messages.ts';
+import { getRow, type Row } from '../rows.ts';
+
+/** A snapshot that was restored, and is a whole site. */
+export interface Proven {
+  readonly lineage: string;
+  readonly commit: number;
+  /** ms since the epoch. */
+  readonly takenAt: number;
+}
+/** The snapshot was read and does not come to a whole site. */
+export class NotWhole extends Error {}
+
+export interface Proving {
+  readonly world: World;
+  readonly store: Address<StoreProtocol>;
+  readonly view: Reader;
+  /** When all was last found to be parked, ms since the epoch; null: not since this process began, or nowhere. */
+  readonly parkedAt: () => number | null;
+  /** Octets that the site takes on its disk. */
+  readonly octets: () => number;
+  /** Restores the newest snapshot and throws it away. Throws NotWhole; any other Error says why it could not be tried. */
+  readonly restore: () => Promise<Proven>;
+  /** Is given how to prove one at once: resolves with what to say of it, rejects with why it is not proven. */
+  readonly hurry?: (now: () => Promise<string>) => void;
+}
+
+interface Asked {
+  done(said: string): void;
+  failed(why: Error): void;
+}
+
+/** Between two looks whether it is time. */
+const lookMs = 60_000;
+
+/** Runs until it crashes. */
+export async function proveForever(site: Proving): Promise<never> {
+  const { world, view } = site;
+  const asked: Asked[] = [];
+  let wake = (): void => {};
+  site.hurry?.(
+    () =>
+      new Promise((done, failed) => {
+        asked.push({ done, failed });
+        wake();
+      }),
+  );
+  const began = world.monotonicMs();
+  try {
+    for (;;) {
+      const woken = new Promise<void>((done) => {
+        wake = done;
+      });
+      view.refresh();
+      const settled = world.monotonicMs() - began >= limits.proofAfterMs && site.parkedAt() !== null;
+      const due = settled && isDue(getRow(view, 'proof', {}), world.now(), site.octets());
+      if (due || asked.length > 0) await proveOnce(site, asked);
+      const timer = world.after(lookMs, wake);
+      await woken;
+      timer.cancel();
+    }
+  } finally {
+    const crashed = new Error('the proof of snapshots has crashed: it begins again by itself, see the log');
+    site.hurry?.(() => Promise.reject(crashed));
+    for (const { failed } of asked) failed(crashed);
+  }
+}
+
+/** A clock that was set is no reason to wait for years. */
+function isDue(row: Row<'proof'> | undefined, now: number, octets: number): boolean {
+  if (row === undefined) return true;
+  const everyMs = row.state !== 'proven' ? limits.proofRetryMs : octets > limits.proofLarge ? limits.proofLargeEveryMs : limits.proofEveryMs;
+  return Math.abs(now - row.triedAt) >= everyMs;
+}
+
+/** `asked`: who waits for it; those that come while it is done wait for the next. */
+async function proveOnce({ world, store, restore }: Proving, asked: Asked[]): Promise<void> {
+  const began = world.monotonicMs();
+  const waiting = asked.splice(0);
+  try {
+    const { lineage, commit, takenAt } = await restore();
+    world.log('snapshot.proven', { commit, takenAt, ms: Math.round(world.monotonicMs() - began) });
+    await keep(store, { now: world.now(), state: 'proven', lineage, commit, takenAt, problem: '' });
+    for (const { done } of waiting) done(`commit ${commit}`);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const state = error instanceof NotWhole ? 'failed' : 'untried';
+    world.log(state === 'failed' ? 'snapshot.notWhole' : 'snapshot.notProven', { error: error.message });
+    await keep(store, { now: world.now(), state, lineage: '', commit: 0, takenAt: 0, problem: error.message.slice(0, 500) });
+    for (const { failed } of waiting) failed(error);
+  }
+}
+
+/** A store that is away or full keeps it the next time: it is tried again then. */
+async function keep(store: Address<StoreProtocol>, proof: Parameters<typeof store.ask<'proved'>>[1]): Promise<void> {
+  try {
+    const kept = await store.ask('proved', proof);
+    if (isRefusal(kept)) return;
+  } catch (error) {
+    if (!(error instanceof LinkLost)) throw error;
+  }
+}
