@@ -41,4 +41,5 @@ export const uplinkSeeds: readonly (readonly [seed: number, found: string])[] = 
   [20304, 'a site that joined after it had taken a document by hand, and before it could say so (the simulator)'],
   [21834, 'an answer to a challenge that came after the next session had begun was taken for that of a copy'],
   [1946, 'a link that was lost slowly ended the one after it (the simulator)'],
+  [9378, 'a claim was still good after the next one: a machine that was gone took the site by it (the simulator, which had not ended it)'],
 ];

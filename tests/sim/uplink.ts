@@ -24,9 +24,8 @@ import { enrol } from '../../uplink/portal/uplink/enrol.ts';
 import { openSession } from '../../uplink/portal/uplink/session.ts';
 import { want } from '../../uplink/portal/want.ts';
 import type { Plan } from '../../uplink/states/site.ts';
-import { newSite } from '../unit/uplink/newsite.ts';
 import { SimDisk } from './disk.ts';
-import { activate, replyOf, secretOf } from './enrolment.ts';
+import { activate, giveClaim, replyOf, secretOf } from './enrolment.ts';
 import { Ether } from './ether.ts';
 import { Broken } from './ledger.ts';
 import { Machine, type Plants, SITE } from './machine.ts';
@@ -411,29 +410,8 @@ class Simulation {
 
   private async claim(purpose: 'new' | 'launch'): Promise<string> {
     const claim = `c${++this.claims}`;
-    const secret = secretOf(claim);
-    await this.at(({ world, records }) =>
-      records.transact(async (tx) => {
-        const at = world.now();
-        if ((await tx.get('claimOf', claim)) !== undefined) return;
-        if ((await tx.get('siteOf', ID)) === undefined) {
-          tx.put('site', [ORGANISATION, ID], newSite(at));
-          tx.put('siteOf', [ID], { organisation: ORGANISATION });
-        }
-        tx.put('claimOf', [claim], { organisation: ORGANISATION });
-        tx.put('claim', [ORGANISATION, claim], {
-          site: ID,
-          purpose,
-          snapshot: '',
-          secret,
-          by: 'me',
-          createdAt: at,
-          expiresAt: at + 86_400_000,
-          usedBy: '',
-          machine: '',
-        });
-      }),
-    );
+    const about = { organisation: ORGANISATION, site: ID, claim, purpose };
+    await this.at(({ world, records }) => records.transact((tx) => giveClaim(tx, { ...about, at: world.now() })));
     return claim;
   }
 
