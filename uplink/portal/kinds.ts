@@ -204,6 +204,8 @@ export const kinds = {
       expiresAt: at,
       usedBy: z.string(),
       machine: z.string(),
+      /** Of the site when it was made: once another machine has taken over, it is over. Older claims have none. */
+      epoch: z.int().optional(),
     }),
   ),
   claimOf: kind(25, ['claim'], z.strictObject({ organisation: id })),

@@ -189,17 +189,20 @@ test('what a site says now is asked of it, and of one that is away its last repo
   expect((await client.post(`${site}/domains`, { name: 'x.test' })).status).toBe(409);
 });
 
+/** What a machine sends that takes a claim. */
+function askOf(text: string, signPublic = signerOf(seedFrom(here.world.random)).publicKey) {
+  const claim = parseClaim(text);
+  const ask = { claim: claim?.claim ?? '', signPublic, wrapPublic: 'age1', nonce: seedFrom(here.world.random), version: '1' };
+  return { ...ask, mac: askMac(claim?.secret ?? '', ask) };
+}
+
 test('of two machines that say they are one site, the one that takes a new claim is it', async () => {
   const { client, org } = await here.owner();
   const made = (await client.post(`/organisations/${org}/sites`, { name: 'Berlin' })).body;
   const site = `/organisations/${org}/sites/${made.site.id}`;
   await ensureIdentity(here.portal, () => {});
   const machine = signerOf(seedFrom(here.world.random)).publicKey;
-  const takes = async (text: string) => {
-    const claim = parseClaim(text);
-    const ask = { claim: claim?.claim ?? '', signPublic: machine, wrapPublic: 'age1', nonce: seedFrom(here.world.random), version: '1' };
-    return enrol(here.portal, { ...ask, mac: askMac(claim?.secret ?? '', ask) });
-  };
+  const takes = (text: string) => enrol(here.portal, askOf(text, machine));
   expect(await takes(made.claim.text)).toMatchObject({ ok: true, answer: { epoch: 1 } });
   expect((await client.post(`${site}/claims`)).status).toBe(409);
   await here.write(async (tx) => {
@@ -214,6 +217,23 @@ test('of two machines that say they are one site, the one that takes a new claim
   expect(again.status).toBe(201);
   expect(await takes(again.body.claim.text)).toMatchObject({ ok: true, answer: { epoch: 2 } }); // its copy is of epoch 1
   expect((await client.get(site)).body.state).not.toBe('quarantined');
+});
+
+test('a claim is over when another machine has taken over since it was made', async () => {
+  const { client, org } = await here.owner();
+  const made = (await client.post(`/organisations/${org}/sites`, { name: 'Berlin' })).body;
+  await ensureIdentity(here.portal, () => {});
+  const epochs = async (state: 'active' | 'quarantined', more: number) =>
+    here.write(async (tx) => {
+      const row = await tx.get('site', org, made.site.id);
+      if (row !== undefined) tx.put('site', [org, made.site.id], { ...row, state, epoch: row.epoch + more });
+    });
+  await epochs('quarantined', 1);
+  const open = (await client.post(`/organisations/${org}/sites/${made.site.id}/claims`)).body.claim.text;
+  await epochs('active', 1); // launched elsewhere
+  expect(await enrol(here.portal, askOf(open))).toMatchObject({ ok: false, status: 403 });
+  await epochs('active', -1);
+  expect(await enrol(here.portal, askOf(open))).toMatchObject({ ok: true });
 });
 
 test('each command that a route gives is one that a site can do', async () => {

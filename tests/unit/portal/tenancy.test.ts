@@ -65,6 +65,7 @@ const matrix: Readonly<Record<string, string>> = {
   'GET /organisations/{org}/sites/{site}/events': 'oa-hr t',
   'GET /organisations/{org}/sites/{site}/snapshots': 'oa-hr t',
   'POST /organisations/{org}/sites/{site}/snapshots': 'oa--- t',
+  'POST /organisations/{org}/sites/{site}/snapshots/proof': 'oa--- t',
   'POST /organisations/{org}/sites/{site}/snapshots/{name}/launch': 'oa---',
   'GET /organisations/{org}/stream': 'oadhr t',
   'GET /organisations/{org}/sites/{site}/stream': 'oa-hr t',

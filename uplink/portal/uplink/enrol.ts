@@ -60,6 +60,8 @@ async function take(
 ): Promise<number | null> {
   const now = world.now();
   if (claim.expiresAt < now) return null;
+  // whoever made it did not know of the machine that took over since: it would bring back an older state of the mail
+  if (claim.epoch !== undefined && claim.epoch !== site.epoch) return null;
   const { signPublic, wrapPublic } = ask;
   const key = { signPublic, wrapPublic, sessionCounter: 0, offered: 0, enrolledAt: now, seenAt: now };
   if (claim.purpose === 'launch') return waits(tx, organisation, ask, claim, site, key);

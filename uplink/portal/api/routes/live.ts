@@ -229,7 +229,7 @@ const parked = [
         const row = await siteOf(tx, call);
         const rows = await tx.list('snapshot', [call.params.site], { reverse: true });
         if (!rows.some(({ body }) => body.name === name)) throw notFound();
-        const claim = makeClaim(tx, call, call.params.site, name);
+        const claim = makeClaim(tx, call, call.params.site, row, name);
         await tell({ action: 'site.launch', target: row.name, detail: name });
         return { claim };
       }),

@@ -40,11 +40,17 @@ const newSite = (name: string, now: number): Site => ({
 });
 
 /** A claim for the machine of a site; it is used once, within a day. */
-export function makeClaim(tx: Transaction, { portal, organisation, by, now }: Call, site: string, snapshot: string): z.input<typeof shape.claim> {
+export function makeClaim(
+  tx: Transaction,
+  { portal, organisation, by, now }: Call,
+  site: string,
+  { epoch }: Pick<Site, 'epoch'>,
+  snapshot: string,
+): z.input<typeof shape.claim> {
   const [id, secret] = [newId(portal.world), newSecret(portal.world)];
   const expiresAt = now + limits.claimMs;
   const purpose = snapshot === '' ? 'new' : 'launch';
-  tx.put('claim', [organisation, id], { site, purpose, snapshot, secret, by, createdAt: now, expiresAt, usedBy: '', machine: '' });
+  tx.put('claim', [organisation, id], { site, purpose, snapshot, secret, by, createdAt: now, expiresAt, usedBy: '', machine: '', epoch });
   tx.put('claimOf', [id], { organisation });
   const text = claimText(portal.url, id, secret);
   // what is parked is opened by the recovery key only, which no portal has
@@ -104,7 +110,7 @@ const making = [
     handle: (call) =>
       call.change(async (tx, tell) => {
         const { id, row } = await addSite(tx, call, call.body.name);
-        const claim = makeClaim(tx, call, id, '');
+        const claim = makeClaim(tx, call, id, row, '');
         await tell({ action: 'site.create', target: row.name });
         return { site: await siteAnswer(call.portal, id, row), claim };
       }),
@@ -123,7 +129,7 @@ const making = [
         if (row.state !== 'waiting' && row.state !== 'quarantined')
           throw conflict('This site has its machine already: to move it to another one, launch it from a snapshot.');
         await endClaims(tx, call.organisation, call.params.site);
-        const claim = makeClaim(tx, call, call.params.site, '');
+        const claim = makeClaim(tx, call, call.params.site, row, '');
         await tell({ action: 'site.claim', target: row.name });
         return { claim };
       }),
@@ -171,7 +177,7 @@ const making = [
         const { id, row } = body.site !== undefined && there !== undefined ? { id: body.site, row: there } : await addSite(tx, call, body.name ?? '');
         await endClaims(tx, org, id);
         const { code, ...kept } = device;
-        tx.put('device', [code], { ...kept, claim: makeClaim(tx, call, id, '').text });
+        tx.put('device', [code], { ...kept, claim: makeClaim(tx, call, id, row, '').text });
         await tell({ action: 'site.device', target: row.name, detail: device.address });
         return { site: await siteAnswer(portal, id, row), address: device.address };
       });
