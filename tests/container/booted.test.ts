@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { must, tell, until } from '../clients/programs.ts';
 import { engine, engineOptions, executable, isolated, password, type Status, sampleDocument, temporaryFolder } from '../clients/site.ts';
+import { answerIn } from '../unit/cli/program.ts';
 import { Machine } from './machine.ts';
 
 const cache = process.env['MAILSITE_TEST_CACHE'] ?? '/var/cache/mailsite-tests';
@@ -148,7 +149,7 @@ dial 143; expect_line '* OK*'; say 'a LOGIN alice@example.test "${password}"'; e
     expect((await status()).messages).toBe(count);
     expect(await usersOfProcesses()).not.toContain('0');
     const back = await machine.must('mailsite snapshot restore --only alice@example.test --into Back --json');
-    const { messages } = JSON.parse(back.stdout.trim().split('\n').at(-1) as string) as { messages: number };
+    const { messages } = answerIn(back.stdout) as { messages: number };
     expect(messages).toBeGreaterThanOrEqual(count - 1);
     count += messages;
     // and where the service has its empty folder already

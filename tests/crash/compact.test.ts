@@ -8,6 +8,7 @@ import { Imap, Smtp } from '../bench/lib/conn.ts';
 import { rng } from '../bench/lib/util.ts';
 import { must, type Ran, sleep, tell, until } from '../clients/programs.ts';
 import { executable, password, type Site, sampleDocument, signal, startSite } from '../clients/site.ts';
+import { answerIn } from '../unit/cli/program.ts';
 import { Ledger } from './ledger.ts';
 
 const kills = Number(process.env['MAILSITE_KILLS'] ?? 32);
@@ -56,7 +57,7 @@ interface Answer {
 }
 const answerOf = (ran: Ran): Answer => {
   expect(ran.code, ran.stdout + ran.stderr).toBe(0);
-  return JSON.parse(ran.stdout.trim().split('\n').at(-1) ?? '') as Answer;
+  return answerIn(ran.stdout) as Answer;
 };
 const compact = async (): Promise<Answer> => answerOf(await site.cli('compact', '--json'));
 

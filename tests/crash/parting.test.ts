@@ -7,6 +7,7 @@
 import { expect, test, vi } from 'vitest';
 import { must, sleep, tell, until } from '../clients/programs.ts';
 import { executable, isolated } from '../clients/site.ts';
+import { answerIn } from '../unit/cli/program.ts';
 import { openData } from './data.ts';
 import { claimBy, type Joined, kitFile, lettersIn, Machine, Town } from './hosts.ts';
 import { Shelf } from './rebuilt.ts';
@@ -129,7 +130,7 @@ test.skipIf(!isolated).concurrent(`M1 U2: parking is cut at each step (MAILSITE_
   const steps = ['POST grant challenge', 'POST grant', 'GET list manifests', 'GET manifests', 'GET lineages', 'GET objects', 'HEAD objects', 'PUT objects'];
   expect(new Set([...on, ...anew])).toEqual(bothWays(...steps, 'PUT manifests'));
   const { stdout } = await must([executable, 'snapshot', 'verify', '--deep', '--from', town.objects, '--key', kitFile(kit), '--json']);
-  expect(JSON.parse(stdout)).toMatchObject({ ok: true, proof: 'restored', withKey: true });
+  expect(answerIn(stdout)).toMatchObject({ ok: true, proof: 'restored', withKey: true });
   await machine.end();
   await town.end();
   relay.close();
@@ -219,7 +220,7 @@ test.skipIf(!isolated).concurrent(`U3: launch is cut at each step (MAILSITE_SEED
     }
     const { code, out, errors } = await joining.ended;
     expect(code, errors).toBe(0);
-    expect(JSON.parse(out.trim().split('\n').at(-1) as string)).toMatchObject({ ok: true, launched: true, epoch: epoch + 1 });
+    expect(answerIn(out)).toMatchObject({ ok: true, launched: true, epoch: epoch + 1 });
     fresh.start();
     await takes(fresh);
     await town.until('it is cut, or online', async () => (fell === null && relay.fell !== null) || (await town.site()).state === 'online', within(cut));

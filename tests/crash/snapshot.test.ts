@@ -18,6 +18,7 @@ import { Imap } from '../bench/lib/conn.ts';
 import { rng } from '../bench/lib/util.ts';
 import { must, type Ran, run, sleep, tell, until } from '../clients/programs.ts';
 import { descendants, engineOptions, executable, password, type Site, sampleDocument, signal, startSite } from '../clients/site.ts';
+import { answerIn } from '../unit/cli/program.ts';
 import { Chain, linksInStore, type Server } from './chain.ts';
 import { openData } from './data.ts';
 import { Ledger } from './ledger.ts';
@@ -263,7 +264,7 @@ test('every snapshot is one point in time: no hole in a chain over 100 accounts,
     for (let i = 0; i < Math.max(8, kills / 2); i++) {
       const least = chain.acknowledged;
       const { stdout } = await done('create', '--data', chained.data, '--to', made, '--json', ...(i % 3 === 2 ? ['--full'] : []));
-      between.set((JSON.parse(stdout.trim().split('\n').at(-1) as string) as { commit: number }).commit, [least, chain.acknowledged + 1]);
+      between.set((answerIn(stdout) as { commit: number }).commit, [least, chain.acknowledged + 1]);
       await sleep(random() * 400);
     }
     const all = await chain.end();

@@ -26,6 +26,10 @@ export interface Said {
   readonly errors: readonly string[];
 }
 
+/** What a verb answers in JSON: its last line, behind those that told how far it is. */
+// biome-ignore lint/suspicious/noExplicitAny: each test knows what it asked for
+export const answerIn = (out: string): any => JSON.parse(out.trim().split('\n').at(-1) as string);
+
 /** Runs one verb to its end, with nothing of this process's environment but PATH. */
 export function mailsite(argv: readonly string[], options: { stdin?: string; env?: Record<string, string>; cwd?: string } = {}): Said {
   const done = Bun.spawnSync([executable, ...argv], {

@@ -6,7 +6,7 @@ import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Imap, Smtp } from '../../bench/lib/conn.ts';
 import { freeOffset, password, Site, type SiteDocument, sampleDocument, startSite, until } from '../../clients/site.ts';
-import { executable, type Said, mailsite, temporary } from './program.ts';
+import { answerIn, executable, type Said, mailsite, temporary } from './program.ts';
 
 const folder = temporary();
 chmodSync(folder, 0o755);
@@ -73,7 +73,7 @@ function certificateOf(of: Site): Promise<string> {
 const onSite = (...words: readonly string[]): Said => mailsite(['snapshot', ...words, '--data', site.data]);
 const jsonOf = (said: Said): Record<string, unknown> => {
   expect(said.errors).toEqual([]);
-  return JSON.parse(said.out.trim().split('\n').at(-1) as string) as Record<string, unknown>;
+  return answerIn(said.out) as Record<string, unknown>;
 };
 const failure = (line: string) => ({ code: 1, out: '', errors: [expect.stringContaining(`mailsite: ${line}`)] });
 const misuse = (line: string) => ({ code: 2, out: '', errors: [`mailsite: ${line}; mailsite help tells what there is`] });

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { holdAlone } from '../../../actors/lock.ts';
-import { executable, mailsite, temporary } from './program.ts';
+import { answerIn, executable, mailsite, temporary } from './program.ts';
 
 describe('what the program is', () => {
   test('no words, help and --help print the verbs', () => {
@@ -78,7 +78,7 @@ describe('a site that does not run', () => {
       'mailsite: -: accounts[0].password:',
       'mailsite: -: accounts[0].nick: is not known here',
     ]);
-    expect(JSON.parse(apply(bad, '--json').out)).toMatchObject({
+    expect(answerIn(apply(bad, '--json').out)).toMatchObject({
       ok: false,
       errors: [{ path: 'host' }, { path: 'accounts[0].password' }, { path: 'accounts[0].nick' }],
     });
@@ -96,7 +96,7 @@ describe('a site that does not run', () => {
       ].join('\n'),
     });
     expect(apply(document)).toMatchObject({ code: 0, out: 'Nothing to change: rev 1 of mail.example.test says the same.\n' });
-    expect(JSON.parse(apply(document, '--json').out)).toEqual({ ok: true, rev: 1, changed: [] });
+    expect(answerIn(apply(document, '--json').out)).toEqual({ ok: true, rev: 1, changed: [] });
     const more = {
       ...document,
       accounts: [
@@ -151,7 +151,7 @@ describe('a site that does not run', () => {
   test('check finds it whole', () => {
     expect(mailsite(['check', '--data', data])).toMatchObject({ code: 0, errors: [] });
     expect(mailsite(['check', '--deep', '--data', data])).toMatchObject({ code: 0, errors: [] });
-    expect(JSON.parse(mailsite(['check', '--data', data, '--json']).out)).toMatchObject({ ok: true, problems: [] });
+    expect(answerIn(mailsite(['check', '--data', data, '--json']).out)).toMatchObject({ ok: true, problems: [] });
   });
 });
 
