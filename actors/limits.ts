@@ -82,6 +82,8 @@ export const limits = {
   /** How soon after a start, and after a try that failed. */
   proofAfterMs: 600_000,
   proofRetryMs: 24 * 3_600_000,
+  /** One that takes longer is ended. */
+  proofMs: 24 * 3_600_000,
   /** Octets of its disk that a proof leaves to mail. */
   proofLeaves: 1024 * MiB,
   /** Longest wait before a place that failed is tried again. */

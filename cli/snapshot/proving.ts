@@ -19,7 +19,11 @@ export async function proveBeside(octets: number): Promise<Proven> {
   const needed = octets + limits.proofLeaves;
   if (bavail * bsize < needed)
     throw new Error(`there is no room to restore a snapshot beside the site: ${size(needed)} are needed, ${size(bavail * bsize)} are free`);
-  const child = Bun.spawn([...ownCommand(), 'prove', '--data', '.', '--supervisor', String(process.pid)], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = Bun.spawn([...ownCommand(), 'prove', '--data', '.', '--supervisor', String(process.pid)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: limits.proofMs,
+    killSignal: 'SIGKILL',
+  });
   const [text, errors] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
   const said = answer.safeParse(lastJson(text));
   if (!said.success) {

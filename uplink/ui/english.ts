@@ -515,7 +515,8 @@ export const english = {
     what: 'What will happen',
     newMachine: 'The new machine fetches the snapshot, restores it, and proves that nothing is missing.',
     epoch: 'It becomes the primary: only then does the portal count it as this site.',
-    oldOnline: 'The old machine stops taking and sending mail as soon as the new one is the primary. Nothing on its disk is deleted.',
+    oldOnline:
+      'The old machine stops taking and sending mail as soon as the new one is the primary. Nothing on its disk is deleted: what it took after this snapshot stays there, and is not on the new one.',
     oldOffline: 'The old machine cannot be reached. Should it come back, it learns that it is the old one, and serves nobody. Nothing on its disk is deleted.',
     dns: 'If the address of the machine changes, publish the new one: Domains shows which record.',
     later: (n: number) => `There ${n === 1 ? 'is 1 newer snapshot' : `are ${n} newer snapshots`}`,

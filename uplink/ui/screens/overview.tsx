@@ -148,8 +148,14 @@ function Tiles({ site, facts }: { readonly site: Site; readonly facts: SiteFacts
             ago(snapshot.provenAt)
           )
         }
-        about={snapshot.at === null ? text.overview.noSnapshot : text.overview.parked(ago(snapshot.at))}
-        tone={snapshot.at === null ? 'warn' : undefined}
+        about={
+          snapshot.at === null
+            ? text.overview.noSnapshot
+            : snapshot.triedAt === null
+              ? text.overview.parked(ago(snapshot.at))
+              : text.snapshots.problem(ago(snapshot.triedAt))
+        }
+        tone={snapshot.at === null || snapshot.triedAt !== null ? 'warn' : undefined}
       />
       <Tile
         label={text.terms.certificate.name}
