@@ -44,8 +44,9 @@ async function firstFound(plants: UplinkPlants): Promise<Found | null> {
     try {
       simulateUplink(seed, { plants });
     } catch (error) {
-      if (error instanceof Found) return error;
-      throw error;
+      if (!(error instanceof Found)) throw error;
+      // of what a plant keeps out of a commit the digest tells, too: that says nothing of the rule that is to find it
+      if (error.rule !== 'D1') return error;
     }
     await breathe();
   }
