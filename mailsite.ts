@@ -107,7 +107,7 @@ const verbs: Readonly<Record<string, Verb>> = {
   help: verb('[verb]', [], 'this page, or the options of one verb', async (given) => help(given.operands[0])),
   prove: {
     ...verb('', ['data', 'supervisor'], 'the newest parked snapshot, restored and thrown away; a site starts it now and then', async (given) =>
-      (await import('./cli/snapshot/verify.ts')).prove(given),
+      (await import('./cli/snapshot/prove.ts')).prove(given),
     ),
     hidden: true,
   },

@@ -151,10 +151,17 @@ async function control(world: World, children: readonly ChildRow[], options: Rol
   });
   let proveNow = (): Promise<string> => Promise.reject(new Error('the site has just been started: give the command again'));
   beside('proof', async () => {
-    const [{ proveForever }, { proveBeside }] = await Promise.all([import('../storage/snapshot/proof.ts'), import('./snapshot/proving.ts')]);
+    const [{ proveForever }, { proveBeside }, { parkingBeside }, { config }] = await Promise.all([
+      import('../storage/snapshot/proof.ts'),
+      import('./snapshot/proving.ts'),
+      import('../uplink/agent/parking.ts'),
+      import('../storage/views.ts'),
+    ]);
     const octets = (): number => engineOctets('.');
     const hurry = (now: () => Promise<string>): void => void (proveNow = now);
-    return proveForever({ ...site, parkedAt: () => parkedAt, octets, restore: () => proveBeside(octets()), hurry });
+    const somewhere = (): boolean => config(site.view)?.document.snapshots != null || parkingBeside(world, site.view) !== null;
+    const parks = (): boolean => parkedAt !== null && somewhere();
+    return proveForever({ ...site, parks, octets, restore: () => proveBeside(octets(), parks()), hurry });
   });
   let parkNow = (): Promise<void> => Promise.reject(new Error('the site has just been started: give the command again'));
   const hurry = (now: () => Promise<void>): void => void (parkNow = now);

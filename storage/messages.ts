@@ -237,19 +237,9 @@ export const Store = protocol(
     scrubbed: call(90, { now: u53, next: bin(500), rows: u32, bodies: u32, found }, {}),
     /** What somebody else than the scrub found. */
     damaged: call(135, { now: u53, found }, {}),
-    /** What came of restoring a parked snapshot (storage/snapshot/proof.ts); but for `proven` the one that was proven before stays. */
-    proved: call(
-      136,
-      {
-        now: u53,
-        state: oneOf('proven', 'failed', 'untried'),
-        lineage: text(64),
-        commit: u53,
-        takenAt: u53,
-        problem: text(500),
-      },
-      {},
-    ),
+    /** What came of restoring a parked snapshot (storage/snapshot/proof.ts). But for `proven` the one that was proven before
+     *  stays, and one that was not even tried leaves a failure standing. */
+    proved: call(136, { now: u53, state: oneOf('proven', 'failed', 'untried'), commit: u53, takenAt: u53, problem: text(500) }, {}),
     /** Mends one row: from what it derives from, or with `row`, its octets as they were stored (empty: there are none). */
     mend: call(91, { key: bin(500), row: bin(17 * 1024 * 1024) }, { how: oneOf('sound', 'derived', 'given', 'removed', 'no') }),
     /** Chunks of a body that is damaged, in the place of those that are there. `last`: the body is whole again. */

@@ -259,7 +259,7 @@ export const tables = {
     41,
     {},
     { state: oneOf('proven', 'failed', 'untried'), triedAt: u53, problem: text(500), at: u53, lineage: text(64), commit: u53, takenAt: u53 },
-    'what came of the last try to restore the newest parked snapshot, and which one was proven last (at 0: none)',
+    'what came of trying to restore the newest parked snapshot of this lineage, and which one was proven last (at 0: none)',
   ),
   record: table(
     42,

@@ -185,7 +185,11 @@ export function queueSize(reader: Reader): { messages: number; recipients: numbe
 }
 
 /** What came of restoring the newest parked snapshot (storage/snapshot/proof.ts); undefined: nothing is known of it. */
-export const lastProof = (reader: Reader): Row<'proof'> | undefined => unlessDamaged(() => getRow(reader, 'proof', {}));
+export function lastProof(reader: Reader): Row<'proof'> | undefined {
+  const row = unlessDamaged(() => getRow(reader, 'proof', {}));
+  // a site that was restored has another history: what was proven of the old one says nothing of it
+  return row?.lineage === unlessDamaged(() => getRow(reader, 'site', {}))?.lineage ? row : undefined;
+}
 
 /** Rows and bodies that are damaged and not mended yet. */
 export const damageCount = (reader: Reader): number => countOf(reader, prefixRange('damage'));

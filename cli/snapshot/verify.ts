@@ -1,19 +1,17 @@
 // `mailsite snapshot verify`: exit code 1 and a line on stderr for each problem. With its key and --deep the snapshot is
 // restored into a scratch folder, checked by every rule down to the hash of every body, and thrown away.
 
-import { existsSync, lstatSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, setPriority, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { dieWithParent } from '../../actors/children.ts';
+import { join } from 'node:path';
 import { limits } from '../../actors/limits.ts';
-import { holdAlone } from '../../actors/lock.ts';
 import { realWorld } from '../../actors/platform.ts';
 import type { World } from '../../actors/world.ts';
 import { DiskFull } from '../../storage/engine.ts';
 import { defaultEngine, loadEngine } from '../../storage/engines/open.ts';
 import { memoryEngine } from '../../storage/engines/memory.ts';
 import { manifestNames } from '../../storage/snapshot/manifest.ts';
-import { type Place, PlaceError } from '../../storage/snapshot/place.ts';
+import type { Place } from '../../storage/snapshot/place.ts';
 import { openSnapshot } from '../../storage/snapshot/read.ts';
 import { NotTheSame, restoreSnapshot } from '../../storage/snapshot/restore.ts';
 import { Damaged } from '../../storage/snapshot/seal.ts';
@@ -21,11 +19,23 @@ import { verifyAll, verifyPresence } from '../../storage/snapshot/verify.ts';
 import type { Arguments } from '../arguments.ts';
 import { complain, count, Failure, print, printJsonLine, progress, size, UsageError } from '../output.ts';
 import { dataDirectory, place as paths } from '../place.ts';
-import { chosen, dataKey, type Found, fromPlace, idOf, localSite, plainly } from './source.ts';
+import { scratch } from './scratch.ts';
+import { chosen, dataKey, type Found, fromPlace, idOf, plainly } from './source.ts';
+
+/** Mail comes first: this process waits for it, and goes where memory is short. Where the system does not let us, it does not. */
+export function giveWay(): void {
+  for (const step of [() => setPriority(constants.priority.PRIORITY_LOW), () => writeFileSync('/proc/self/oom_score_adj', '1000')]) {
+    try {
+      step();
+    } catch {
+      // a sandbox or a container may refuse it
+    }
+  }
+}
 
 export async function verify(given: Arguments): Promise<number> {
   const world = realWorld(() => {});
-  setPriority(constants.priority.PRIORITY_LOW); // a site may be serving beside it
+  giveWay(); // a site may be serving beside it
   return plainly(async () => {
     const place = await fromPlace(world, given);
     if (given.all) return everyOne(world, place, given);
@@ -39,7 +49,7 @@ export async function verify(given: Arguments): Promise<number> {
     if (key !== null && problems.length === 0) {
       if (given.deep) {
         const second = progress('building it up', given.json, () => world.monotonicMs());
-        problems.push(...(await rehearse(world, place, found, key, given, (done, of) => second.at(done, of))));
+        problems.push(...(await roomy(() => rehearse(world, place, found, key, given, (done, of) => second.at(done, of)))));
         second.end();
         proof = 'restored';
       } else await openSnapshot(place, found.manifest, key);
@@ -100,45 +110,17 @@ const said = {
   restored: 'restored, and every rule holds, down to the hash of every body',
 } as const;
 
-/**
- * The hidden verb `prove`: restores the newest snapshot of the site of --data, and says what came of it in one line of JSON
- * (see proving.ts). It ends with the process that started it, and is the first to go where memory is short.
- */
-export async function prove(given: Arguments): Promise<number> {
-  dieWithParent();
-  if (process.ppid !== given.supervisor) return 1;
-  setPriority(constants.priority.PRIORITY_LOW);
+async function roomy<T>(build: () => Promise<T>): Promise<T> {
   try {
-    writeFileSync('/proc/self/oom_score_adj', '1000');
-  } catch {
-    // a container may not let us
-  }
-  const world = realWorld(() => {});
-  printJsonLine(await proof(world, given));
-  return 0;
-}
-
-async function proof(world: World, given: Arguments): Promise<object> {
-  try {
-    const place = await fromPlace(world, given);
-    const found = await chosen(world, place, given);
-    const { lineage, commit, takenAt } = found.manifest;
-    const key = await dataKey(world, place, found.manifest, given, false);
-    if (key === null || lineage !== (await localSite(world, given))?.lineage)
-      return { state: 'untried', problem: `${place.url} holds no snapshot of this site yet` };
-    const [problem] = await rehearse(world, place, found, key, given, () => {});
-    return problem === undefined
-      ? { state: 'proven', lineage, commit, takenAt }
-      : { state: 'failed', problem: `snapshot ${idOf({ lineage, commit })}: ${problem}` };
+    return await build();
   } catch (error) {
-    if (error instanceof Damaged) return { state: 'failed', problem: error.message };
-    if (error instanceof PlaceError || error instanceof Failure || error instanceof UsageError) return { state: 'untried', problem: error.message };
+    if (error instanceof DiskFull) throw new Failure('there is no room for the site that is built up: free some, or set TMPDIR to another disk');
     throw error;
   }
 }
 
-/** What is wrong with the site that comes out of it. */
-async function rehearse(
+/** What is wrong with the site that comes out of it; it is built beside the site of --data, where there is one, or where TMPDIR says. Throws DiskFull. */
+export async function rehearse(
   world: World,
   place: Place,
   { manifest }: Found,
@@ -149,15 +131,13 @@ async function rehearse(
   const snapshot = await openSnapshot(place, manifest, key);
   const site = join(dataDirectory(given.data), paths.tmp);
   const inMemory = !existsSync(site) && snapshot.packOctets + snapshot.secrets.rowOctets <= limits.verifyInMemory;
-  const folder = inMemory ? null : scratch(given);
+  const folder = inMemory ? null : scratch(process.env['TMPDIR'] === undefined && existsSync(site) ? site : tmpdir());
   const engine = folder === null ? inMemoryOnly() : await loadEngine(folder, defaultEngine, false);
   try {
     const { problems } = await restoreSnapshot(engine, snapshot, { world, lineage: 'verify', deep: true, progress: step });
     return problems.map(({ rule, what }) => `${rule}: ${what}`);
   } catch (error) {
     if (error instanceof Damaged || error instanceof NotTheSame) return [error.message];
-    if (error instanceof DiskFull)
-      throw new Failure(`${dirname(folder ?? '')} has no room for the site that is built up there: free some, or set TMPDIR to another disk`);
     throw error;
   } finally {
     await engine.close();
@@ -167,42 +147,3 @@ async function rehearse(
 
 /** Away from a site there may be no private disk. */
 const inMemoryOnly = () => ({ ...memoryEngine(), close: async () => {} });
-
-const scratchName = 'verify-';
-
-/**
- * A new folder for it: where TMPDIR says, else beside the site, which is private and has room for one, else in /tmp. What a
- * verify that was killed left there is removed: its lock is free.
- */
-function scratch(given: Arguments): string {
-  const own = join(dataDirectory(given.data), paths.tmp);
-  const near = process.env['TMPDIR'] === undefined && existsSync(own) ? own : tmpdir();
-  for (const name of readdirSync(near).filter((found) => found.startsWith(scratchName))) {
-    if (abandoned(join(near, name))) rmSync(join(near, name), { recursive: true, force: true });
-  }
-  for (let tries = 1; ; tries++) {
-    const folder = mkdtempSync(join(near, scratchName));
-    try {
-      if (holdAlone(join(folder, 'lock'))) return folder;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-    // another verify has just taken it for one that was left
-    if (tries === 10) throw new Failure(`${folder} cannot be locked: run this again`);
-  }
-}
-
-/** The lock is the first that is in one. */
-function abandoned(folder: string): boolean {
-  try {
-    if (lstatSync(folder).uid !== process.getuid?.()) return false; // /tmp is everybody's
-    const found = readdirSync(folder);
-    if (found.includes('lock')) return holdAlone(join(folder, 'lock'));
-    if (found.length > 0) return true; // whoever was removing it was killed as well
-    rmdirSync(folder); // it was killed before it had a lock
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOENT' && code !== 'ENOTEMPTY') throw error; // another one has removed or taken it
-  }
-  return false;
-}

@@ -4,7 +4,7 @@
 
 import { refuse } from '../../actors/wire.ts';
 import type { Account, Document } from '../document.ts';
-import type { Row } from '../rows.ts';
+import { type Row, unlessDamaged } from '../rows.ts';
 import type { Tx } from '../tx.ts';
 import { createDefaults } from './mailbox.ts';
 import { type Command, site, takeId } from './site.ts';
@@ -120,10 +120,13 @@ export const authSucceeded: Command<'authSucceeded'> = (tx, { keys }) => {
   return {};
 };
 
-export const proved: Command<'proved'> = (tx, { now, state, lineage, commit, takenAt, problem }) => {
-  const last = tx.get('proof', {}) ?? { at: 0, lineage: '', commit: 0, takenAt: 0 };
-  const proven = state === 'proven' ? { at: now, lineage, commit, takenAt } : {};
-  tx.put('proof', {}, { ...last, ...proven, state, problem, triedAt: now });
+export const proved: Command<'proved'> = (tx, { now, state, commit, takenAt, problem }) => {
+  const { lineage } = site(tx);
+  const known = unlessDamaged(() => tx.get('proof', {}));
+  const none = { state, problem, at: 0, commit: 0, takenAt: 0, lineage };
+  const last = known?.lineage === lineage ? known : none;
+  const standing = state === 'untried' && last.state === 'failed' ? {} : { state, problem };
+  tx.put('proof', {}, { ...last, ...standing, ...(state === 'proven' ? { at: now, commit, takenAt } : {}), triedAt: now });
   return {};
 };
 

@@ -4,15 +4,14 @@
 
 import { type Address, LinkLost } from '../../actors/actor.ts';
 import { limits } from '../../actors/limits.ts';
-import { isRefusal } from '../../actors/wire.ts';
 import type { World } from '../../actors/world.ts';
 import type { Reader } from '../engine.ts';
 import type { StoreProtocol } from '../messages.ts';
-import { getRow, type Row } from '../rows.ts';
+import type { Row } from '../rows.ts';
+import { lastProof } from '../views.ts';
 
 /** A snapshot that was restored, and is a whole site. */
 export interface Proven {
-  readonly lineage: string;
   readonly commit: number;
   /** ms since the epoch. */
   readonly takenAt: number;
@@ -24,8 +23,8 @@ export interface Proving {
   readonly world: World;
   readonly store: Address<StoreProtocol>;
   readonly view: Reader;
-  /** When all was last found to be parked, ms since the epoch; null: not since this process began, or nowhere. */
-  readonly parkedAt: () => number | null;
+  /** Does it keep itself somewhere now, and has all been there since this process began? */
+  readonly parks: () => boolean;
   /** Octets that the site takes on its disk. */
   readonly octets: () => number;
   /** Restores the newest snapshot and throws it away. Throws NotWhole; any other Error says why it could not be tried. */
@@ -61,8 +60,8 @@ export async function proveForever(site: Proving): Promise<never> {
         wake = done;
       });
       view.refresh();
-      const settled = world.monotonicMs() - began >= limits.proofAfterMs && site.parkedAt() !== null;
-      const due = settled && isDue(getRow(view, 'proof', {}), world.now(), site.octets());
+      const settled = world.monotonicMs() - began >= limits.proofAfterMs && site.parks();
+      const due = settled && isDue(lastProof(view), world.now(), site.octets());
       if (due || asked.length > 0) await proveOnce(site, asked);
       const timer = world.after(lookMs, wake);
       await woken;
@@ -86,26 +85,21 @@ function isDue(row: Row<'proof'> | undefined, now: number, octets: number): bool
 async function proveOnce({ world, store, restore }: Proving, asked: Asked[]): Promise<void> {
   const began = world.monotonicMs();
   const waiting = asked.splice(0);
+  const found = await restore().then(
+    (proven) => ({ ...proven, state: 'proven', error: null }) as const,
+    (error: Error) => ({ commit: 0, takenAt: 0, state: error instanceof NotWhole ? 'failed' : 'untried', error }) as const,
+  );
+  const { state, commit, takenAt, error } = found;
+  const problem = error === null ? '' : error.message.slice(0, 500);
+  if (error === null) world.log('snapshot.proven', { commit, takenAt, ms: Math.round(world.monotonicMs() - began) });
+  else world.log(state === 'failed' ? 'snapshot.notWhole' : 'snapshot.notProven', { error: problem });
   try {
-    const { lineage, commit, takenAt } = await restore();
-    world.log('snapshot.proven', { commit, takenAt, ms: Math.round(world.monotonicMs() - began) });
-    await keep(store, { now: world.now(), state: 'proven', lineage, commit, takenAt, problem: '' });
-    for (const { done } of waiting) done(`commit ${commit}`);
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    const state = error instanceof NotWhole ? 'failed' : 'untried';
-    world.log(state === 'failed' ? 'snapshot.notWhole' : 'snapshot.notProven', { error: error.message });
-    await keep(store, { now: world.now(), state, lineage: '', commit: 0, takenAt: 0, problem: error.message.slice(0, 500) });
-    for (const { failed } of waiting) failed(error);
-  }
-}
-
-/** A store that is away or full keeps it the next time: it is tried again then. */
-async function keep(store: Address<StoreProtocol>, proof: Parameters<typeof store.ask<'proved'>>[1]): Promise<void> {
-  try {
-    const kept = await store.ask('proved', proof);
-    if (isRefusal(kept)) return;
-  } catch (error) {
-    if (!(error instanceof LinkLost)) throw error;
+    await store.ask('proved', { now: world.now(), state, commit, takenAt, problem }); // refused: the disk is full, and it is tried again
+  } catch (lost) {
+    if (!(lost instanceof LinkLost)) throw lost;
+  } finally {
+    for (const { done, failed } of waiting)
+      if (error === null) done(`commit ${commit}`);
+      else failed(error);
   }
 }

@@ -174,7 +174,7 @@ describe.skipIf(!isolated || !installed('postfix', 'knotd'))('Postfix, with DNS'
     for (const i of many) await delivered('pat', `follows-${i}.`, 180_000);
     expect((await messages(site, 'alice')).filter(({ source }) => source.includes('Subject: follows'))).toEqual([]);
     // by one connection that Postfix had refused somebody on before
-    expect(postfix.log).toMatch(/disconnect from .* mail=[2-9]\d* rcpt=[1-9]\d*\/\d+ data=[1-9]/);
+    expect(postfix.log).toMatch(/disconnect from .* mail=(?:[2-9]|[1-9]\d+) rcpt=[1-9]\d*\/\d+ data=[1-9]/);
   });
 
   // what is put off on a busy machine comes with the next try

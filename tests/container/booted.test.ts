@@ -98,6 +98,21 @@ describe.skipIf(!isolated || !existsSync(join(booted, '.complete')))('a booted D
     expect(found.snapshots).toMatchObject({ takenAt: expect.any(Number), problem: null });
   });
 
+  test('what the service may do is enough to prove a snapshot', async () => {
+    const unit = '/etc/systemd/system/mailsite';
+    // the same service, but for what it runs; its parent is process 1
+    const changes = [
+      's/^ExecStart=.*/ExecStart=\\/usr\\/local\\/bin\\/mailsite prove --supervisor 1/',
+      's/^Type=.*/Type=oneshot/',
+      's/^Restart=.*/Restart=no/',
+    ];
+    await machine.must(`sed ${changes.map((change) => `-e '${change}'`).join(' ')} ${unit}.service >${unit}-proof.service && systemctl daemon-reload`);
+    await machine.must('systemctl start mailsite-proof');
+    const { stdout } = await machine.must('journalctl --no-pager -o cat -u mailsite-proof');
+    expect(stdout).toMatch(/^\{"state":"proven","commit":\d+/m);
+    await machine.must(`rm ${unit}-proof.service && systemctl daemon-reload`);
+  });
+
   test('kill -9 of each process: mail flows on', async () => {
     const { processes, supervisor } = await status();
     expect(new Set(processes.map((process) => process.role))).toEqual(new Set(['store', 'edge', 'work', 'control']));

@@ -48,5 +48,6 @@ export async function giveClaim(tx: Transaction, { organisation, site, claim, pu
   }
   tx.put('claimOf', [claim], { organisation });
   const unused = { snapshot: '', secret: secretOf(claim), by: 'me', createdAt: at, expiresAt: at + 86_400_000, usedBy: '', machine: '' };
-  tx.put('claim', [organisation, claim], { site, purpose, ...unused });
+  const epoch = (await tx.get('site', organisation, site))?.epoch ?? 0;
+  tx.put('claim', [organisation, claim], { site, purpose, ...unused, epoch });
 }

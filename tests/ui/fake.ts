@@ -14,6 +14,8 @@ export interface FakePortal {
   site(id: string): SiteData;
   /** Changes a site's record and tells those who watch. */
   change(id: string, change: Partial<Site>): void;
+  /** What becomes of the commands that are given from now on. */
+  ends(how: { state: string; value: string | null }): void;
   stop(): void;
 }
 
@@ -33,6 +35,7 @@ const claimOf = (id: string) => {
 
 export function startFake(port = 0): FakePortal {
   let role: Role | null = 'owner';
+  let ended: { state: string; value: string | null } = { state: 'done', value: null };
   let totp = false;
   let sites: SiteData[] = [];
   let members = sampleMembers(Date.now());
@@ -257,7 +260,7 @@ export function startFake(port = 0): FakePortal {
         );
       return Response.json({ command: 'c1' }, { status: 202 });
     }
-    if (at === 'GET commands') return Response.json({ id: name, name: 'queue.hold', state: 'done', value: null });
+    if (at === 'GET commands') return Response.json({ id: name, name: 'queue.hold', ...ended });
     if (at === 'GET trace') {
       const about = (query.get('about') ?? '').toLowerCase();
       const messages = data.traces.filter((m) => [m.from, m.messageId, ...m.to].some((word) => word.toLowerCase().includes(about)));
@@ -344,6 +347,7 @@ export function startFake(port = 0): FakePortal {
     tokens = sampleTokens(Date.now());
     device = sampleDevice(Date.now());
     totp = false;
+    ended = { state: 'done', value: null };
   };
   reset();
   const server = Bun.serve({ hostname: '127.0.0.1', port, idleTimeout: 255, fetch: answer });
@@ -355,6 +359,9 @@ export function startFake(port = 0): FakePortal {
     reset,
     site: (id) => find(id) as SiteData,
     change,
+    ends: (how) => {
+      ended = how;
+    },
     stop: () => void server.stop(true),
   };
 }

@@ -232,6 +232,16 @@ test('only loss asks for a typed name', async () => {
   expect(fake.site('linden').accounts).toHaveLength(9);
 });
 
+test('a restore is proven on demand, and what came of it is said', async () => {
+  await open(`${linden}/snapshots`);
+  const verb = page.getByRole('button', { name: 'Prove a restore now' });
+  await verb.click();
+  await page.getByText('The newest snapshot was restored just now, and is whole').waitFor();
+  fake.ends({ state: 'failed', value: 'there is no room to restore a snapshot beside the site' });
+  await verb.click();
+  await page.getByText('There is no room to restore a snapshot beside the site.').waitFor();
+});
+
 test('launching from a snapshot: what happens, the typed name, the command', async () => {
   await open(`${linden}/snapshots`);
   await page.getByRole('link', { name: 'Launch from here' }).nth(2).click();

@@ -24,6 +24,7 @@ const rows: { readonly [E in LogEvent]?: Told } = {
   'snapshot.failed': { name: 'snapshot.failed', quietMs: 0 },
   'snapshot.proven': { name: 'snapshot.proven', quietMs: 0 },
   'snapshot.notWhole': { name: 'snapshot.notWhole', quietMs: 0 },
+  'snapshot.notProven': { name: 'snapshot.notProven', quietMs: 0 },
   'tls.certificate': { name: 'certificate.made', quietMs: 0 },
 };
 

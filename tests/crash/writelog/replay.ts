@@ -73,8 +73,25 @@ export const planting = (engine: string, plant: object = {}): NodeJS.ProcessEnv 
   MAILSITE_PLANT: JSON.stringify({ ...engineRow(engine).small, ...plant }),
 });
 
-/** Runs the load under strace: its first half kills itself in the middle, the second goes on with the same files. */
+/**
+ * Runs the load under strace: its first half kills itself in the middle, the second goes on with the same files. What another
+ * thread was writing in that moment the kernel may have done, though strace never saw the call return: such a recording is
+ * none, and is made again.
+ */
 export async function record(engine: string, folder: string, seed: number, commands: number, plant?: object): Promise<Recorded> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await recordOnce(engine, folder, seed, commands, plant);
+    } catch (error) {
+      if (!(error instanceof NotWhole) || tries === 3) throw error;
+      for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
+    }
+  }
+}
+
+class NotWhole extends Error {}
+
+async function recordOnce(engine: string, folder: string, seed: number, commands: number, plant?: object): Promise<Recorded> {
   const load = [bun, '--preload', join(here, 'plant.ts'), join(here, 'load.ts'), engine, join(folder, 'data'), join(folder, 'marks')];
   const env = planting(engine, plant);
   const lives = [`${seed} ${Math.ceil(commands / 2)} kill`, `${seed + 1} ${Math.floor(commands / 2)} end`];
@@ -98,9 +115,9 @@ function compareFiles({ engine, events, folder }: Recorded): void {
   for (const path of files) {
     const octets = wanted.get(path);
     const is = lstatSync(path).isSymbolicLink() ? readlinkSync(path) : typeof octets === 'number' ? lstatSync(path).size : readFileSync(path);
-    if (octets === undefined || Bun.deepEquals(octets, is) === false) throw new Error(`${path} is not what its events make of it`);
+    if (octets === undefined || Bun.deepEquals(octets, is) === false) throw new NotWhole(`${path} is not what its events make of it`);
   }
-  for (const path of wanted.keys()) if (!row.mapped.test(path) && !files.includes(path)) throw new Error(`${path} is not there, and no event removed it`);
+  for (const path of wanted.keys()) if (!row.mapped.test(path) && !files.includes(path)) throw new NotWhole(`${path} is not there, and no event removed it`);
 }
 
 /** A recording that was kept. */

@@ -47,7 +47,7 @@ test('the numbers are those of the store', async () => {
   await store.ok('reportQueue', { outcomes: [{ ...outcome, code: '', error: '', host: '', ip: '', tls: '' }], mails: [] });
   await store.ok('holdQueue', { by: 'root', of: [{ queue, n: 1 }] });
   await store.ok('tellSessions', { open: [{ protocol: 'imaps', sessions: 3 }] });
-  await store.ok('proved', { now: store.world.time + 30_000, state: 'proven', lineage: 'l', commit: 1, takenAt: 1, problem: '' });
+  await store.ok('proved', { now: store.world.time + 30_000, state: 'proven', commit: 1, takenAt: 1, problem: '' });
   store.world.time += 90_000;
   const page = await pagesOf(store, { parkedAt: () => store.world.time - 12_000 })['/metrics']?.();
   expect(page).toMatchObject({ status: 200, type: 'text/plain; version=0.0.4' });

@@ -112,14 +112,14 @@ test('a site restores its newest snapshot for proof when it is asked to, and tel
   }
   const failed = await prove();
   expect(failed).toMatchObject({ state: 'failed', value: expect.stringMatching(/damaged|is not/) });
-  await until('the portal says so', async () => (await site()).word === 'Its newest snapshot could not be restored');
+  await until('the portal says so', async () => (await site()).word === 'Its newest snapshot is not whole');
   expect((await site()).snapshot).toMatchObject({ provenAt: expect.any(Number), problem: failed.value, triedAt: expect.any(Number) });
   expect(mailsite(['status', '--data', old]).out).toContain(failed.value);
   await until('both are told', async () => {
     const { items } = (await ask('GET', `${path}/events?limit=200`, cookie)).body as { items: { name: string }[] };
     return ['snapshot.proven', 'snapshot.notWhole'].every((told) => items.some(({ name }) => name === told));
   });
-});
+}, 120_000);
 
 test('U3: launched on another machine from a parked snapshot; the old one is fenced', async () => {
   const { portal, path, old, kit, first, newest } = await parkedSite(28127, 28400);

@@ -2,8 +2,9 @@
 
 import { expect, test } from 'vitest';
 import { limits } from '../../../actors/limits.ts';
-import { getRow } from '../../../storage/rows.ts';
+import { encodeKey, encodeRow, getRow, type Row, sealRow } from '../../../storage/rows.ts';
 import { NotWhole, type Proven, proveForever } from '../../../storage/snapshot/proof.ts';
+import { lastProof } from '../../../storage/views.ts';
 import { testStore } from '../storage/fixture.ts';
 import { hour, turned } from './clock.ts';
 
@@ -13,16 +14,16 @@ async function proving({ octets = 1_000_000 } = {}) {
   const store = await testStore();
   const clock = turned(store.world, 1);
   const { world } = clock;
-  const site = { parkedAt: null as number | null, outcome: 'whole' as 'whole' | 'rotten' | 'away', tries: [] as number[] };
+  const site = { parks: false, outcome: 'whole' as 'whole' | 'rotten' | 'away', tries: [] as number[] };
   let now = (): Promise<string> => Promise.reject(new Error('not begun'));
   const restore = async (): Promise<Proven> => {
     site.tries.push(world.time);
     if (site.outcome === 'rotten') throw new NotWhole('an object is damaged');
     if (site.outcome === 'away') throw new Error('the place does not answer');
-    return { lineage: 'l', commit: 7, takenAt: 42 };
+    return { commit: 7, takenAt: 42 };
   };
   const hurry = (how: () => Promise<string>): void => void (now = how);
-  proveForever({ world, store: store.address, view: store.engine, parkedAt: () => site.parkedAt, octets: () => octets, restore, hurry }).catch(clock.crashed);
+  proveForever({ world, store: store.address, view: store.engine, parks: () => site.parks, octets: () => octets, restore, hurry }).catch(clock.crashed);
   const row = () => {
     store.engine.refresh();
     return getRow(store.engine, 'proof', {});
@@ -32,17 +33,17 @@ async function proving({ octets = 1_000_000 } = {}) {
     return clock.until(() => world.time >= then, 2 * ms);
   };
   const logged = (event: string) => world.logged.filter((entry) => entry.event === event);
-  return { site, world, row, pass, logged, until: clock.until, now: () => now() };
+  return { store, site, world, row, pass, logged, until: clock.until, now: () => now() };
 }
 
 test('each week, from the first time that something is parked', async () => {
-  const { site, row, pass, logged, until, world } = await proving();
+  const { site, row, pass, logged, until } = await proving();
   await pass(3 * hour);
   expect(site.tries).toEqual([]);
   expect(row()).toBe(undefined);
-  site.parkedAt = world.time;
+  site.parks = true;
   expect(await until(() => row()?.state === 'proven', hour)).toBeLessThanOrEqual(60_000);
-  expect(row()).toMatchObject({ lineage: 'l', commit: 7, takenAt: 42, problem: '', at: row()?.triedAt });
+  expect(row()).toMatchObject({ commit: 7, takenAt: 42, problem: '', at: row()?.triedAt });
   expect(logged('snapshot.proven')).toMatchObject([{ fields: { commit: 7, takenAt: 42 } }]);
   await pass(29 * day);
   expect(site.tries.length).toBe(5);
@@ -50,21 +51,21 @@ test('each week, from the first time that something is parked', async () => {
 });
 
 test('a start is left alone first', async () => {
-  const { site, world, until } = await proving();
-  site.parkedAt = world.time;
+  const { site, until } = await proving();
+  site.parks = true;
   expect(await until(() => site.tries.length > 0, hour)).toBeGreaterThanOrEqual(limits.proofAfterMs);
 });
 
 test('a large site every four weeks', async () => {
-  const { site, world, pass } = await proving({ octets: limits.proofLarge + 1 });
-  site.parkedAt = world.time;
+  const { site, pass } = await proving({ octets: limits.proofLarge + 1 });
+  site.parks = true;
   await pass(57 * day);
   expect(site.tries.length).toBe(3);
 });
 
 test('one that is not whole is told at once, and tried again the next day; what was proven before stays known', async () => {
-  const { site, world, row, pass, logged, until } = await proving();
-  site.parkedAt = world.time;
+  const { site, row, pass, logged, until } = await proving();
+  site.parks = true;
   await until(() => row()?.state === 'proven', hour);
   const { at } = row() as { at: number };
   site.outcome = 'rotten';
@@ -80,13 +81,43 @@ test('one that is not whole is told at once, and tried again the next day; what 
 });
 
 test('what could not be tried is neither', async () => {
-  const { site, world, row, logged, until } = await proving();
-  site.parkedAt = world.time;
+  const { site, row, logged, until } = await proving();
+  site.parks = true;
   site.outcome = 'away';
   await until(() => row() !== undefined, hour);
   expect(row()).toMatchObject({ state: 'untried', at: 0, problem: 'the place does not answer' });
   expect(logged('snapshot.notWhole')).toEqual([]);
   expect(logged('snapshot.notProven').length).toBe(1);
+});
+
+test('one that could not be tried leaves a failure standing', async () => {
+  const { site, row, until, world, pass } = await proving();
+  site.parks = true;
+  site.outcome = 'rotten';
+  await until(() => row()?.state === 'failed', hour);
+  const then = world.time;
+  site.outcome = 'away';
+  await pass(2 * day);
+  expect(row()).toMatchObject({ state: 'failed', problem: 'an object is damaged' });
+  expect(row()?.triedAt).toBeGreaterThan(then);
+});
+
+test('a damaged row of it is written anew; and what was proven of another history does not count', async () => {
+  const { site, row, until, store, pass } = await proving();
+  site.parks = true;
+  await until(() => row() !== undefined, hour);
+  const key = encodeKey('proof', {});
+  await store.engine.commit([[key, (store.engine.get(key) as Uint8Array).map((octet, i) => (i === 9 ? octet ^ 1 : octet))]]);
+  store.engine.refresh();
+  expect(lastProof(store.engine)).toBe(undefined);
+  await until(() => lastProof(store.engine)?.state === 'proven', hour);
+  const known = row() as Row<'proof'>;
+  await store.engine.commit([[key, sealRow('proof', key, encodeRow('proof', { ...known, lineage: 'before' }))]]);
+  store.engine.refresh();
+  expect(lastProof(store.engine)).toBe(undefined);
+  const tries = site.tries.length;
+  await pass(hour);
+  expect(site.tries.length).toBe(tries + 1);
 });
 
 test('at once, for who asks: with what came of it', async () => {

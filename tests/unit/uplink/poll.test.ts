@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { claimText, parseClaim } from '../../../uplink/claim.ts';
+import { freeOffset } from '../../clients/site.ts';
 import { executable, temporary } from '../cli/program.ts';
 import { documentWith, freePort, Pair, until } from './pair.ts';
 
@@ -29,7 +30,7 @@ function plainProxy(to: () => string): { port: number; seen: Set<string>; stop()
 }
 
 test('a site behind it joins, takes documents, does a command once and answers', async () => {
-  const pair = new Pair(temporary(), { address: '127.0.0.1', portalPort: await freePort(), offset: 20_000 + Math.floor(Math.random() * 20_000) });
+  const pair = new Pair(temporary(), { address: '127.0.0.1', portalPort: await freePort(), offset: await freeOffset('127.0.0.1') });
   const proxy = plainProxy(() => pair.url);
   try {
     pair.startPortal();

@@ -11,11 +11,11 @@ import { documentOf } from '../../../uplink/portal/want.ts';
 import { QueryFailed } from '../../../uplink/portal/query.ts';
 import { fingerprintWords } from '../../../uplink/keys.ts';
 import { executable, mailsite, temporary } from '../cli/program.ts';
-import { engineOptions } from '../../clients/site.ts';
+import { engineOptions, freeOffset } from '../../clients/site.ts';
 import { documentWith, freePort, Pair, SITE, until } from './pair.ts';
 
 const newPair = async (env: Record<string, string> = {}): Promise<Pair> =>
-  new Pair(temporary(), { address: '127.0.0.1', portalPort: await freePort(), offset: 20_000 + Math.floor(Math.random() * 20_000), env });
+  new Pair(temporary(), { address: '127.0.0.1', portalPort: await freePort(), offset: await freeOffset('127.0.0.1'), env });
 
 const greets = (port: number): Promise<string> =>
   new Promise((resolve, reject) => {

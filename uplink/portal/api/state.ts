@@ -80,7 +80,7 @@ export async function siteAnswer({ records, world }: Portal, id: string, site: S
 /** By a launch, or by the site itself. */
 function proofFacts(site: Site, proof: z.output<typeof facts>['proof']): Pick<SiteAnswer['snapshot'], 'provenAt' | 'problem' | 'triedAt'> {
   const provenAt = Math.max(site.provenAt ?? 0, proof?.at ?? 0);
-  const newer = proof !== null && proof.state !== 'proven' && proof.triedAt > provenAt;
+  const newer = proof !== null && proof.state !== 'proven' && proof.triedAt > (site.provenAt ?? 0);
   return { provenAt: provenAt === 0 ? null : provenAt, problem: newer ? proof.problem : '', triedAt: newer ? proof.triedAt : null };
 }
 
@@ -113,7 +113,7 @@ function wordOf(site: Site, state: SiteAnswer['state'], { damage, queue, certifi
   if (state === 'offline') return wasHere(site) ? `Not heard of since ${minuteOf(site.seenAt ?? site.since ?? now)}` : 'Joined, not connected yet';
   if (becauseOf(site) !== '') return `Rev ${site.wantedRev} was not taken`;
   if (damage > 0) return 'Damaged data';
-  if (proof?.state === 'failed') return 'Its newest snapshot could not be restored';
+  if (proof?.state === 'failed') return 'Its newest snapshot is not whole';
   if (site.wantedRev > site.appliedRev) return `Taking over rev ${site.wantedRev}`;
   if (site.wantedRev > 0 && site.appliedHash !== site.wantedHash)
     return site.appliedHash === '' ? 'Runs what was put in force by hand' : `Runs another document than rev ${site.wantedRev}`;

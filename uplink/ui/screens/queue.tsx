@@ -3,8 +3,9 @@
 
 import { type ReactNode, useMemo, useState } from 'react';
 import { ask, at } from '../api.ts';
-import { after, ahead, moment, now, size, span } from '../clock.ts';
-import type { Command, QueueAnswer, Queued, QueuedRecipient, Started } from '../contract.ts';
+import { followed } from '../command.ts';
+import { ahead, moment, now, size, span } from '../clock.ts';
+import type { QueueAnswer, Queued, QueuedRecipient, Started } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button, LinkButton } from '../parts/button.tsx';
 import { Confirm } from '../parts/confirm.tsx';
@@ -158,13 +159,8 @@ function Actions({ messages, onDone, onAll }: { readonly messages: readonly Queu
   };
   /** Says what became of it, when the site has told. */
   const follow = async (id: string, action: Action, n: number): Promise<void> => {
-    for (let tries = 0; tries < 20; tries++) {
-      await new Promise<void>((done) => after(500, done));
-      const { value } = await ask<Command>(api('commands', id));
-      if (value?.state === 'done') setSaid(became(action, n, value.value));
-      if (value?.state === 'failed' || value?.state === 'expired') setSaid(text.queue.failed);
-      if (value === undefined || ['done', 'failed', 'expired'].includes(value.state)) break;
-    }
+    const ended = await followed(api('commands', id), 10_000);
+    if (ended !== undefined) setSaid(ended.state === 'done' ? became(action, n, ended.value) : text.queue.failed);
     refresh(api('queue'));
   };
   const work = useWork(act);

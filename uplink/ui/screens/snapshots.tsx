@@ -2,18 +2,26 @@
 
 import { type ReactNode, useState } from 'react';
 import { ask, sentence } from '../api.ts';
+import { followed } from '../command.ts';
 import { ago, clockOf, count, dayOf, size, weekdayOf } from '../clock.ts';
 import type { Snapshot, Started } from '../contract.ts';
 import { text } from '../language.ts';
 import { Button, LinkButton } from '../parts/button.tsx';
 import { Help } from '../parts/help.tsx';
 import { Icon } from '../parts/icon.tsx';
-import { Await, Empty, Notice, Page, TroubleNotice } from '../parts/page.tsx';
+import { Await, Empty, Notice, Page, type Tone, TroubleNotice } from '../parts/page.tsx';
 import { Badge } from '../parts/state.tsx';
 import { refresh, useList } from '../resource.ts';
 import { useMay, useSite, useWork } from '../session.ts';
 
 export const isProven = (snapshot: Snapshot): boolean => snapshot.proven !== '';
+
+interface Said {
+  readonly tone: Tone;
+  readonly title: string;
+  readonly why?: string;
+}
+const hourMs = 3_600_000;
 
 export function Snapshots(): ReactNode {
   const { site, api } = useSite();
@@ -24,11 +32,19 @@ export function Snapshots(): ReactNode {
     refresh(api('snapshots'));
     return trouble;
   });
-  const [asked, setAsked] = useState(false);
+  const [said, setSaid] = useState<Said | null>(null);
   const prove = useWork(async () => {
-    const { trouble } = await ask<Started>(api('snapshots', 'proof'), { method: 'POST' });
-    setAsked(trouble === undefined);
-    return trouble;
+    setSaid(null);
+    const { value, trouble } = await ask<Started>(api('snapshots', 'proof'), { method: 'POST' });
+    if (value === undefined) return trouble;
+    setSaid({ tone: 'info', title: text.snapshots.proving });
+    const ended = await followed(api('commands', value.command), hourMs);
+    if (ended === undefined) setSaid({ tone: 'info', title: text.snapshots.provingStill });
+    else if (ended.state === 'done') setSaid({ tone: 'good', title: text.snapshots.provenNow });
+    else setSaid({ tone: 'warn', title: text.snapshots.notProven, why: String(ended.value ?? '') });
+    refresh(api('snapshots'));
+    refresh(api());
+    return undefined;
   });
   const { problem, triedAt } = site.snapshot;
   return (
@@ -50,8 +66,12 @@ export function Snapshots(): ReactNode {
       }
     >
       <TroubleNotice trouble={take.trouble ?? prove.trouble} />
-      {asked && <Notice tone="info" title={text.snapshots.proving} />}
-      {triedAt !== null && (
+      {said !== null && (
+        <Notice tone={said.tone} title={said.title}>
+          {said.why === undefined ? null : sentence(said.why)}
+        </Notice>
+      )}
+      {said === null && triedAt !== null && (
         <Notice tone="warn" title={text.snapshots.problem(ago(triedAt))}>
           {sentence(problem)}
         </Notice>
