@@ -93,16 +93,17 @@ install_packages() {
 }
 
 # Everything of a part ends with it: it is process 1 of its namespace. Its environment is the same wherever this runs; only
-# the MAILSITE_ variables go through.
+# the MAILSITE_ variables go through. Whom it asks for names is its own: a part that begins beside it has another.
 isolated() {
-  local own
+  local own resolv
+  resolv=$(mktemp "$logs/resolv.XXXXXX")
   mapfile -t own < <(env | grep ^MAILSITE_)
   env -i PATH="$PATH" HOME=/root SHELL=/bin/sh LC_ALL=C.UTF-8 NO_COLOR=1 MAILSITE_ISOLATED=1 "${own[@]}" \
     unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private -- bash -c '
     ip link set lo up
-    : >"$0/resolv.conf" && mount --bind "$0/resolv.conf" "$(readlink -f /etc/resolv.conf)"
+    chmod 644 "$0" && mount --bind "$0" "$(readlink -f /etc/resolv.conf)"
     ulimit -n "$(ulimit -Hn)"
-    exec "$@"' "$logs" "$@"
+    exec "$@"' "$resolv" "$@"
 }
 
 run_part() {
