@@ -63,15 +63,19 @@ export async function openLsm(path: string): Promise<LsmEngine> {
     if (/corruption/i.test(error.message) && /MANIFEST-\d+/.test(error.message) && cutTornEnd(path)) return openOnce(path);
     throw error;
   });
-  const state: State = { db, path, ballast, hasBallast: statSync(ballast, { throwIfNoEntry: false })?.size === limits.lsmBallast, broken: null };
+  const state: State = { db, path, ballast, hasBallast: statSync(ballast, { throwIfNoEntry: false })?.size === limits.lsmBallast, broken: null, closed: false };
   return {
-    ...readerOf(db),
+    ...readerOf(state),
     name: 'lsm',
     commit: async (writes, { reserve = false } = {}) => commit(state, writes, reserve),
     readersGone: () => {},
-    snapshot: () => snapshotOf(db),
-    sequence: () => rocksdb.db_get_latest_sequence(db),
-    close: () => new Promise((resolve, reject) => rocksdb.db_close(db, (error) => (error === null ? resolve() : reject(error)))),
+    snapshot: () => snapshotOf(state),
+    sequence: () => rocksdb.db_get_latest_sequence(open(state)),
+    close: () => {
+      open(state);
+      state.closed = true;
+      return new Promise((resolve, reject) => rocksdb.db_close(db, (error) => (error === null ? resolve() : reject(error))));
+    },
   };
 }
 
@@ -90,10 +94,18 @@ interface State {
   hasBallast: boolean;
   /** Why nothing may be written any more. */
   broken: Error | null;
+  closed: boolean;
+}
+
+/** The library does not look whether it is: it would end the process. */
+function open({ db, closed }: State): Database {
+  assert(!closed, 'an engine is used before it is closed');
+  return db;
 }
 
 function commit(state: State, writes: readonly Write[], reserve: boolean): void {
-  const { db, path } = state;
+  const { path } = state;
+  const db = open(state);
   if (state.broken !== null) throw state.broken;
   const left = roomIn(path);
   const needed = need(writes);
@@ -150,13 +162,13 @@ function takeBallast(state: State): void {
   else dropBallast(state);
 }
 
-const readerOf = (db: Database): Reader => {
-  const get = (key: Uint8Array): Uint8Array | undefined => rocksdb.db_get_many_sync(db, [key], none)[0];
+const readerOf = (state: State): Reader => {
+  const get = (key: Uint8Array): Uint8Array | undefined => rocksdb.db_get_many_sync(open(state), [key], none)[0];
   return {
     get,
     peek: get,
     *range(from, to, { reverse = false, limit = Number.POSITIVE_INFINITY } = {}) {
-      const pinned = createCursor(db, { ...reading, reverse });
+      const pinned = createCursor(state, { ...reading, reverse });
       try {
         yield* scan(pinned, from, to, reverse, limit);
       } finally {
@@ -164,7 +176,7 @@ const readerOf = (db: Database): Reader => {
       }
     },
     *keys(from, to) {
-      const pinned = createCursor(db, { ...reading, values: false });
+      const pinned = createCursor(state, { ...reading, values: false });
       try {
         for (const [key] of scan(pinned, from, to, false, Number.POSITIVE_INFINITY)) yield key;
       } finally {
@@ -176,10 +188,10 @@ const readerOf = (db: Database): Reader => {
 };
 
 /** Three cursors that were made in one turn see one commit: rows forwards, rows backwards, and keys alone. */
-function snapshotOf(db: Database): Snapshot {
-  const forwards = createCursor(db, reading);
-  const backwards = createCursor(db, { ...reading, reverse: true });
-  const names = createCursor(db, { ...reading, values: false });
+function snapshotOf(state: State): Snapshot {
+  const forwards = createCursor(state, reading);
+  const backwards = createCursor(state, { ...reading, reverse: true });
+  const names = createCursor(state, { ...reading, values: false });
   const get = (key: Uint8Array): Uint8Array | undefined => {
     const [found, value] = forwards.from(key, 1).rows;
     return found !== undefined && Buffer.compare(found, key) === 0 ? value : undefined;
@@ -207,24 +219,25 @@ interface Shared {
   close(): void;
 }
 
-function createCursor(db: Database, options: Parameters<typeof rocksdb.iterator_init>[1]): Shared {
-  const native = rocksdb.iterator_init(db, options);
+function createCursor(state: State, options: Parameters<typeof rocksdb.iterator_init>[1]): Shared {
+  const native = rocksdb.iterator_init(open(state), options);
   let last: RowPage | null = null;
-  let open = true;
+  let released = false;
   const next = (rows: number): RowPage => {
+    open(state);
     last = rocksdb.iterator_nextv_sync(native, rows);
     return last;
   };
   return {
     from(key, rows) {
-      assert(open, 'a snapshot is read before it is released');
+      assert(!released && !state.closed, 'a snapshot is read before it is released');
       rocksdb.iterator_seek(native, key);
       return next(rows);
     },
-    after: (page, rows) => (open && last === page ? next(rows) : null),
+    after: (page, rows) => (!released && last === page ? next(rows) : null),
     close() {
-      if (open) rocksdb.iterator_close(native);
-      open = false;
+      if (!released && !state.closed) rocksdb.iterator_close(native); // closing the engine closes it, too
+      released = true;
     },
   };
 }
