@@ -4,6 +4,7 @@
 
 import { type Address, LinkLost } from '../../actors/actor.ts';
 import { limits } from '../../actors/limits.ts';
+import { isRefusal } from '../../actors/wire.ts';
 import type { World } from '../../actors/world.ts';
 import type { Reader } from '../engine.ts';
 import type { StoreProtocol } from '../messages.ts';
@@ -53,16 +54,16 @@ export async function proveForever(site: Proving): Promise<never> {
         wake();
       }),
   );
-  const began = world.monotonicMs();
+  let notBefore = world.monotonicMs() + limits.proofAfterMs;
   try {
     for (;;) {
       const woken = new Promise<void>((done) => {
         wake = done;
       });
       view.refresh();
-      const settled = world.monotonicMs() - began >= limits.proofAfterMs && site.parks();
-      const due = settled && isDue(lastProof(view), world.now(), site.octets());
-      if (due || asked.length > 0) await proveOnce(site, asked);
+      const due = world.monotonicMs() >= notBefore && site.parks() && isDue(lastProof(view), world.now(), site.octets());
+      // what the store did not keep would be due again at once, and a whole restore with it
+      if ((due || asked.length > 0) && !(await proveOnce(site, asked))) notBefore = world.monotonicMs() + limits.proofRetryMs;
       const timer = world.after(lookMs, wake);
       await woken;
       timer.cancel();
@@ -81,8 +82,8 @@ function isDue(row: Row<'proof'> | undefined, now: number, octets: number): bool
   return Math.abs(now - row.triedAt) >= everyMs;
 }
 
-/** `asked`: who waits for it; those that come while it is done wait for the next. */
-async function proveOnce({ world, store, restore }: Proving, asked: Asked[]): Promise<void> {
+/** `asked`: who waits for it; those that come while it is done wait for the next. Resolves with whether the store has kept what came of it. */
+async function proveOnce({ world, store, restore }: Proving, asked: Asked[]): Promise<boolean> {
   const began = world.monotonicMs();
   const waiting = asked.splice(0);
   const found = await restore().then(
@@ -94,9 +95,10 @@ async function proveOnce({ world, store, restore }: Proving, asked: Asked[]): Pr
   if (error === null) world.log('snapshot.proven', { commit, takenAt, ms: Math.round(world.monotonicMs() - began) });
   else world.log(state === 'failed' ? 'snapshot.notWhole' : 'snapshot.notProven', { error: problem });
   try {
-    await store.ask('proved', { now: world.now(), state, commit, takenAt, problem }); // refused: the disk is full, and it is tried again
+    return !isRefusal(await store.ask('proved', { now: world.now(), state, commit, takenAt, problem }));
   } catch (lost) {
     if (!(lost instanceof LinkLost)) throw lost;
+    return false;
   } finally {
     for (const { done, failed } of waiting)
       if (error === null) done(`commit ${commit}`);

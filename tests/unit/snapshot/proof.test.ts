@@ -14,7 +14,7 @@ async function proving({ octets = 1_000_000 } = {}) {
   const store = await testStore();
   const clock = turned(store.world, 1);
   const { world } = clock;
-  const site = { parks: false, outcome: 'whole' as 'whole' | 'rotten' | 'away', tries: [] as number[] };
+  const site = { parks: false, full: false, outcome: 'whole' as 'whole' | 'rotten' | 'away', tries: [] as number[] };
   let now = (): Promise<string> => Promise.reject(new Error('not begun'));
   const restore = async (): Promise<Proven> => {
     site.tries.push(world.time);
@@ -22,8 +22,11 @@ async function proving({ octets = 1_000_000 } = {}) {
     if (site.outcome === 'away') throw new Error('the place does not answer');
     return { commit: 7, takenAt: 42 };
   };
+  const ask = ((name, message) =>
+    site.full ? Promise.resolve({ refused: 'full', detail: '' }) : store.address.ask(name, message)) as typeof store.address.ask;
+  const kept = { ask, on: store.address.on };
   const hurry = (how: () => Promise<string>): void => void (now = how);
-  proveForever({ world, store: store.address, view: store.engine, parks: () => site.parks, octets: () => octets, restore, hurry }).catch(clock.crashed);
+  proveForever({ world, store: kept, view: store.engine, parks: () => site.parks, octets: () => octets, restore, hurry }).catch(clock.crashed);
   const row = () => {
     store.engine.refresh();
     return getRow(store.engine, 'proof', {});
@@ -118,6 +121,18 @@ test('a damaged row of it is written anew; and what was proven of another histor
   const tries = site.tries.length;
   await pass(hour);
   expect(site.tries.length).toBe(tries + 1);
+});
+
+test('what the store could not keep is not tried again at once', async () => {
+  const { site, row, pass } = await proving();
+  site.parks = true;
+  site.full = true;
+  await pass(20 * hour);
+  expect(site.tries.length).toBe(1);
+  site.full = false;
+  await pass(5 * hour);
+  expect(site.tries.length).toBe(2);
+  expect(row()?.state).toBe('proven');
 });
 
 test('at once, for who asks: with what came of it', async () => {
